@@ -1,0 +1,185 @@
+"""Every setting: its type, its default, its meaning and its unit.
+
+The docs page, the JSON schema, the environment variables and the command line's help
+are made from this file.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from msgspec import Meta, Struct, field
+
+from entrepot.config.secret import Secret
+from entrepot.config.units import Bytes, Seconds
+
+__all__ = [
+    "DEFAULT_UPSTREAMS",
+    "CacheSettings",
+    "FreshnessSettings",
+    "LogSettings",
+    "RepositoryRules",
+    "Settings",
+    "TagRule",
+    "TimeoutSettings",
+    "UpstreamSettings",
+]
+
+
+class TimeoutSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    connect: Annotated[Seconds, Meta(description="Longest wait for a connection, TLS included.")] = Seconds(5)
+    response: Annotated[Seconds, Meta(description="Longest wait for the head of an answer.")] = Seconds(15)
+    read: Annotated[Seconds, Meta(description="Longest silence within the body of an answer.")] = Seconds(30)
+
+
+class TagRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first rule whose pattern matches a tag replaces the freshness values that it names."""
+
+    tags: Annotated[str, Meta(description="Pattern of tags, as in a shell: nightly-*.")]
+    fresh_for: Annotated[Seconds | None, Meta(description="Replaces freshness.fresh_for.")] = None
+    stale_while_revalidate: Annotated[
+        Seconds | None, Meta(description="Replaces freshness.stale_while_revalidate.")
+    ] = None
+    revalidate_within: Annotated[
+        Seconds | None, Meta(description="Replaces freshness.revalidate_within.")
+    ] = None
+    stale_if_error: Annotated[Seconds | None, Meta(description="Replaces freshness.stale_if_error.")] = None
+    not_found_for: Annotated[Seconds | None, Meta(description="Replaces freshness.not_found_for.")] = None
+
+
+class FreshnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    fresh_for: Annotated[
+        Seconds, Meta(description="How long a checked tag is served without asking the upstream.")
+    ] = Seconds(30)
+    stale_while_revalidate: Annotated[
+        Seconds, Meta(description="How much longer it is served at once, while the upstream is asked behind.")
+    ] = Seconds(0)
+    revalidate_within: Annotated[
+        Seconds,
+        Meta(description="How long an answer waits for the upstream before the cached one is served."),
+    ] = Seconds(2)
+    stale_if_error: Annotated[
+        Seconds, Meta(description="How long after its last check a tag is served while the upstream fails.")
+    ] = Seconds(30 * 86400)
+    not_found_for: Annotated[Seconds, Meta(description="How long a 404 of the upstream is believed.")] = (
+        Seconds(10)
+    )
+    immutable_tags: Annotated[
+        tuple[str, ...], Meta(description="Patterns of tags that never change: checked once, then believed.")
+    ] = ()
+
+
+class RepositoryRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    allow: Annotated[
+        tuple[str, ...], Meta(description="Patterns of repositories that may be pulled; none means all.")
+    ] = ()
+    deny: Annotated[
+        tuple[str, ...], Meta(description="Patterns of repositories that may not, whatever allow says.")
+    ] = ()
+
+
+class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    endpoints: Annotated[
+        tuple[str, ...],
+        Meta(description="URLs that serve this upstream, tried in order; none means https://<name>."),
+    ] = ()
+    hostnames: Annotated[
+        tuple[str, ...], Meta(description="Host headers of this cache that mean this upstream.")
+    ] = ()
+    username: Annotated[str | None, Meta(description="User for the registry or its token service.")] = None
+    password: Annotated[Secret | None, Meta(description="Password or token of that user.")] = None
+    password_file: Annotated[str | None, Meta(description="File that holds the password.")] = None
+    credential_helper: Annotated[
+        str | None, Meta(description="Program that tells the credential: docker-credential-<...> or a path.")
+    ] = None
+    docker_config: Annotated[
+        str | None, Meta(description="A Docker config.json whose auths or helpers tell the credential.")
+    ] = None
+    token_hosts: Annotated[
+        tuple[str, ...],
+        Meta(description="Further hosts of token services that may be sent this upstream's credential."),
+    ] = ()
+    ca_file: Annotated[str | None, Meta(description="PEM file of authorities to trust as well.")] = None
+    client_cert: Annotated[str | None, Meta(description="PEM file of the certificate shown.")] = None
+    client_key: Annotated[str | None, Meta(description="PEM file of that certificate's key.")] = None
+    insecure_skip_verify: Annotated[
+        bool, Meta(description="Accept any certificate: for tests, never for the internet.")
+    ] = False
+    proxy: Annotated[str | None, Meta(description="HTTP proxy that reaches the upstream.")] = None
+    max_connections: Annotated[
+        int, Meta(ge=1, description="Most connections to each endpoint at once; further requests queue.")
+    ] = 32
+    repositories: Annotated[RepositoryRules, Meta(description="Which repositories may be pulled.")] = field(
+        default_factory=RepositoryRules
+    )
+    timeouts: Annotated[TimeoutSettings, Meta(description="How long to wait for the upstream.")] = field(
+        default_factory=TimeoutSettings
+    )
+    freshness: Annotated[FreshnessSettings, Meta(description="How long tags are believed.")] = field(
+        default_factory=FreshnessSettings
+    )
+    tag_rules: Annotated[
+        tuple[TagRule, ...], Meta(description="Freshness of some tags, first match wins.")
+    ] = ()
+
+
+class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    max_size: Annotated[
+        Bytes | None, Meta(description="Most bytes that the data folder may hold; none means no bound.")
+    ] = None
+    memory: Annotated[Bytes, Meta(description="Bytes of manifests kept in memory for the hot path.")] = Bytes(
+        32 << 20
+    )
+
+
+class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is written.")
+    ] = "info"
+    format: Annotated[
+        Literal["json", "console"], Meta(description="One JSON object a line, or text for people.")
+    ] = "json"
+    access: Annotated[bool, Meta(description="Write one line per request.")] = True
+
+
+DEFAULT_UPSTREAMS: dict[str, UpstreamSettings] = {
+    "docker.io": UpstreamSettings(endpoints=("https://registry-1.docker.io",)),
+    **{
+        name: UpstreamSettings(endpoints=(f"https://{name}",))
+        for name in (
+            "ghcr.io",
+            "quay.io",
+            "registry.k8s.io",
+            "gcr.io",
+            "mcr.microsoft.com",
+            "public.ecr.aws",
+            "registry.gitlab.com",
+            "nvcr.io",
+            "lscr.io",
+        )
+    },
+}
+
+
+class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    listen: Annotated[str, Meta(description="HOST:PORT to serve on; without a host, on every address.")] = (
+        ":5000"
+    )
+    data: Annotated[
+        str | None,
+        Meta(description="Folder of the cache; none means /var/lib/entrepot if writable, else ./data."),
+    ] = None
+    default_upstream: Annotated[str, Meta(description="The upstream of requests that name none.")] = (
+        "docker.io"
+    )
+    drain_timeout: Annotated[
+        Seconds, Meta(description="How long running answers may take to finish at SIGTERM.")
+    ] = Seconds(30)
+    cache: Annotated[CacheSettings, Meta(description="What is kept.")] = field(default_factory=CacheSettings)
+    log: Annotated[LogSettings, Meta(description="What is written to standard error.")] = field(
+        default_factory=LogSettings
+    )
+    upstreams: Annotated[
+        dict[str, UpstreamSettings],
+        Meta(description="The registries to cache, by name; given, they replace the built-in ten."),
+    ] = field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))

@@ -1,0 +1,1 @@
+"""The use cases: pull, fill, list.  Effects only through ports."""

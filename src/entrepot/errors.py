@@ -1,0 +1,82 @@
+"""Every failure a caller may act on.  Nothing here knows HTTP."""
+
+from __future__ import annotations
+
+__all__ = [
+    "BlobNotHere",
+    "DiskFull",
+    "EntrepotError",
+    "ManifestNotHere",
+    "NotHere",
+    "RateLimited",
+    "Refused",
+    "RepositoryNotHere",
+    "SettingsInvalid",
+    "UnknownUpstream",
+    "UpstreamDown",
+    "UpstreamTimeout",
+    "WrongContent",
+]
+
+
+class EntrepotError(Exception):
+    """Root of the failures this program raises on purpose."""
+
+
+class NotHere(EntrepotError):
+    """Neither the cache nor any upstream has the thing."""
+
+
+class ManifestNotHere(NotHere):
+    """The upstream says that it has no such manifest."""
+
+
+class BlobNotHere(NotHere):
+    """The upstream says that it has no such blob."""
+
+
+class RepositoryNotHere(NotHere):
+    """The upstream says that it has no such repository."""
+
+
+class UnknownUpstream(NotHere):
+    """The request names an upstream that is not configured; it is never dialled."""
+
+
+class Refused(EntrepotError):
+    """The upstream, or a rule of this cache, does not let the caller have the thing."""
+
+
+class RateLimited(EntrepotError):
+    """The upstream counts too many requests; ``retry_after`` is in seconds from now."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UpstreamDown(EntrepotError):
+    """The upstream did not answer usefully, and the cache holds nothing to serve instead.
+
+    ``retry_after`` is in seconds from now, where it is known.
+    """
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class UpstreamTimeout(UpstreamDown):
+    """The upstream did not answer in time."""
+
+
+class WrongContent(UpstreamDown):
+    """The upstream sent bytes that are not what their digest or their size says."""
+
+
+class DiskFull(EntrepotError):
+    """The store has no room for what is to be written."""
+
+
+class SettingsInvalid(EntrepotError):
+    """The configuration is wrong; the message names the place, the key and what is expected."""

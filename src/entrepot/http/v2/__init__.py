@@ -1,0 +1,1 @@
+"""The registry API (distribution-spec), pull side."""

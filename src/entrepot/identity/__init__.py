@@ -1,0 +1,1 @@
+"""Who is calling.  Empty until callers are told apart."""

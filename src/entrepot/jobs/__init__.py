@@ -1,0 +1,1 @@
+"""Work nobody waits for, on a schedule: thin calls into the engine."""

@@ -1,0 +1,1 @@
+"""What the cache knows of itself: SQL lives here and nowhere else."""

@@ -1,0 +1,18 @@
+"""Descriptors: what one piece of content says of another (image-spec, "OCI Content Descriptors")."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from entrepot.oci.digest import Digest
+
+__all__ = ["Descriptor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """``size`` is in bytes; ``None`` where the format tells none (Docker schema 1)."""
+
+    digest: Digest
+    size: int | None = None
+    media_type: str | None = None

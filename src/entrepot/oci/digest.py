@@ -1,0 +1,48 @@
+"""Digests: the names of content (image-spec, "Digests")."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from typing import Any, Self
+
+__all__ = ["Digest", "InvalidDigest"]
+
+_FORM = re.compile(r"(?P<algorithm>sha256|sha512):(?P<hex>[a-f0-9]+)")
+_HEX_LENGTH = {"sha256": 64, "sha512": 128}
+
+
+class InvalidDigest(ValueError):
+    """The text does not name content."""
+
+
+@dataclass(frozen=True, slots=True)
+class Digest:
+    """A checked digest.  Whoever holds one need not check it again."""
+
+    algorithm: str
+    hex: str
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        """Read ``algorithm:hex``; raise ``InvalidDigest`` for all but lower-case sha256 and sha512."""
+        match = _FORM.fullmatch(text)
+        if match is None or len(match["hex"]) != _HEX_LENGTH[match["algorithm"]]:
+            raise InvalidDigest(text)
+        return cls(match["algorithm"], match["hex"])
+
+    @classmethod
+    def of(cls, content: bytes, algorithm: str = "sha256") -> Self:
+        return cls(algorithm, hashlib.new(algorithm, content).hexdigest())
+
+    def hasher(self) -> Any:
+        """Start an empty hash object of this digest's algorithm."""
+        return hashlib.new(self.algorithm)
+
+    def names(self, content: bytes) -> bool:
+        """Tell whether ``content`` is what this digest stands for."""
+        return Digest.of(content, self.algorithm) == self
+
+    def __str__(self) -> str:
+        return f"{self.algorithm}:{self.hex}"

@@ -1,0 +1,132 @@
+"""What the cache remembers about content: repositories, tags, manifests, links, use.
+
+Look-ups are synchronous: point queries of some 20 microseconds on the hot path.
+Changes are coroutines, executed in order by one writer; when one returns, what it
+wrote is visible to look-ups and survives the death of the process.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from entrepot.oci.digest import Digest
+from entrepot.oci.manifest import ManifestLinks
+from entrepot.oci.reference import Repository
+
+__all__ = [
+    "BlobIndex",
+    "KnownBlob",
+    "Listing",
+    "Listings",
+    "ManifestIndex",
+    "StoredManifest",
+    "TagRecord",
+    "Use",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class StoredManifest:
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class TagRecord:
+    """``checked_at``: when the upstream last said that the tag means ``digest``, in epoch seconds."""
+
+    digest: Digest
+    checked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class KnownBlob:
+    """A repository is known to hold the blob; ``size`` in bytes, ``None`` where nobody told."""
+
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A cached answer: the bytes of a referrers index, or a JSON array of tags."""
+
+    content: bytes
+    checked_at: float
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """``count`` uses of content since the last report, the newest at ``last_used_at``, in epoch seconds."""
+
+    digest: Digest
+    last_used_at: float
+    count: int
+
+
+class ManifestIndex(Protocol):
+    def manifest(self, repository: Repository, digest: Digest) -> StoredManifest | None:
+        """Find a manifest that ``repository`` is known to hold."""
+        ...
+
+    def manifest_anywhere(self, digest: Digest) -> StoredManifest | None:
+        """Find a manifest under whatever repository: not to be served without leave."""
+        ...
+
+    def tag(self, repository: Repository, tag: str) -> TagRecord | None: ...
+
+    async def record_manifest(
+        self, repository: Repository, manifest: StoredManifest, links: ManifestLinks, now: float
+    ) -> None:
+        """Keep a manifest, that the repository holds it, and what it links to, blobs' sizes included."""
+        ...
+
+    async def record_tag(self, repository: Repository, tag: str, digest: Digest, now: float) -> None:
+        """Keep that the upstream said at ``now`` that the tag means ``digest``."""
+        ...
+
+    async def forget_tag(self, repository: Repository, tag: str) -> None: ...
+
+
+class BlobIndex(Protocol):
+    def blob(self, repository: Repository, digest: Digest) -> KnownBlob | None:
+        """Tell whether ``repository`` is known to hold the blob: by one of its manifests, or confirmed."""
+        ...
+
+    async def confirm_blob(self, repository: Repository, digest: Digest, size: int | None) -> None:
+        """Keep that the upstream confirmed the blob for this repository."""
+        ...
+
+    async def record_stored(self, digest: Digest, size: int, now: float) -> None:
+        """Keep that the bytes of a blob are in the store."""
+        ...
+
+    async def forget_stored(self, digest: Digest) -> None: ...
+
+    async def record_uses(self, uses: Sequence[Use]) -> None:
+        """Keep a batch of uses, of blobs and manifests alike; unknown digests are passed over."""
+        ...
+
+
+class Listings(Protocol):
+    def repositories(self, upstream: str | None, after: str, limit: int) -> list[str]:
+        """Page through cached names, sorted, beyond ``after``: of one upstream, else ``upstream/name``."""
+        ...
+
+    def tags(self, repository: Repository) -> Listing | None:
+        """Return the last full list of tags (JSON array) that the upstream gave."""
+        ...
+
+    def cached_tags(self, repository: Repository) -> list[str]:
+        """Return the tags whose manifests are cached, sorted."""
+        ...
+
+    async def record_tags(self, repository: Repository, content: bytes, now: float) -> None: ...
+
+    def referrers(self, repository: Repository, subject: Digest) -> Listing | None: ...
+
+    async def record_referrers(
+        self, repository: Repository, subject: Digest, content: bytes, now: float
+    ) -> None: ...

@@ -1,0 +1,116 @@
+"""One registry that is cached, as the engine sees it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from enum import Enum
+from typing import Protocol
+
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Reference
+
+__all__ = ["BlobStream", "Breaker", "FetchedManifest", "Health", "ManifestHead", "Upstream"]
+
+
+@dataclass(frozen=True, slots=True)
+class ManifestHead:
+    """What a HEAD told; ``digest`` is absent where the registry sends no Docker-Content-Digest."""
+
+    digest: Digest | None
+    media_type: str | None
+    size: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedManifest:
+    """A manifest whose bytes were verified against ``digest``; ``media_type`` verbatim."""
+
+    digest: Digest
+    media_type: str
+    content: bytes
+
+
+class BlobStream(Protocol):
+    """An open download.
+
+    ``start`` is the offset of its first byte: 0, although more was asked to be
+    skipped, where the registry does not honour Range.  ``stop`` is the offset after
+    its last byte, ``size`` the whole blob's size; both ``None`` where not told.
+    """
+
+    @property
+    def start(self) -> int: ...
+
+    @property
+    def stop(self) -> int | None: ...
+
+    @property
+    def size(self) -> int | None: ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the bytes as they arrive, none of them empty.
+
+        Raises ``UpstreamTimeout`` when nothing comes for the read timeout and ``UpstreamDown``
+        when the connection breaks or the body ends before ``stop``.
+        """
+        ...
+
+
+class Health(Enum):
+    """What is known of an upstream before it is asked."""
+
+    UP = "up"
+    """Ask it."""
+
+    PROBING = "probing"
+    """It failed and may be tried again: ask it only behind an answer that can be given without it."""
+
+    DOWN = "down"
+    """It failed a moment ago, or asked not to be asked for a while: whatever is cached is served as it is."""
+
+
+class Breaker(Protocol):
+    """Remembers whether asking an upstream is of use: the best of what holds for its endpoints."""
+
+    def health(self) -> Health: ...
+
+    def doubt(self) -> None:
+        """Count a request that outlasted its asker's patience as a failure, though it still runs."""
+        ...
+
+
+class Upstream(Protocol):
+    """Every method may raise ``NotHere``, ``Refused``, ``RateLimited`` or ``UpstreamDown`` and its kinds.
+
+    Implementations time out, retry, fail over and authenticate by themselves.
+    ``repository`` is the full name the registry knows (``library/alpine``).
+    """
+
+    async def head_manifest(self, repository: str, reference: Reference) -> ManifestHead: ...
+
+    async def get_manifest(self, repository: str, reference: Reference) -> FetchedManifest:
+        """Fetch and verify; raises ``WrongContent`` where no endpoint sends the right bytes."""
+        ...
+
+    async def head_blob(self, repository: str, digest: Digest) -> int | None:
+        """Confirm that ``repository`` holds the blob; return its size in bytes where told."""
+        ...
+
+    def open_blob(
+        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None
+    ) -> AbstractAsyncContextManager[BlobStream]:
+        """Begin a download of ``[start, stop)``; leaving the context ends it."""
+        ...
+
+    async def tags(self, repository: str) -> list[str]:
+        """All tags, every page of them, in the registry's order."""
+        ...
+
+    async def referrers(self, repository: str, digest: Digest) -> bytes:
+        """Return an index of the referrers, empty for none: by the API, else by the fallback tag."""
+        ...
+
+    @property
+    def breaker(self) -> Breaker: ...

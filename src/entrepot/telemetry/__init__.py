@@ -1,0 +1,1 @@
+"""Logs and metrics: one small front, so that call sites stay one line."""

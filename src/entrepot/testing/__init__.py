@@ -1,0 +1,1 @@
+"""Fakes, a scripted registry and port contracts, shipped so that other drivers can run them."""

@@ -1,0 +1,1 @@
+"""Talking to registries: challenge, token, endpoint, limit, retry."""
