@@ -1,0 +1,86 @@
+"""Where content lies: finished blobs, and spools in which blobs grow."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from typing import Any, Protocol
+
+from entrepot.oci.digest import Digest
+
+__all__ = ["BlobStore", "OpenBlob", "Spool"]
+
+
+class OpenBlob(Protocol):
+    """A finished blob, opened: its bytes stay readable until ``close``, even if it is deleted meanwhile."""
+
+    @property
+    def size(self) -> int: ...
+
+    def fileno(self) -> int:
+        """Return a file descriptor fit for ``sendfile`` at any offset."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Spool(Protocol):
+    """A blob that is not whole yet: invisible to ``BlobStore.open`` until committed.
+
+    Every ``write`` that returned survives the death of the process.
+    """
+
+    @property
+    def present(self) -> Sequence[tuple[int, int]]:
+        """The intervals ``[start, stop)`` that were there when the spool was opened."""
+        ...
+
+    def fileno(self) -> int:
+        """Return a descriptor from which what was written can be read at once."""
+        ...
+
+    async def write(self, offset: int, chunk: bytes) -> None:
+        """Put ``chunk`` at ``offset``; raise ``DiskFull`` where there is no room."""
+        ...
+
+    async def feed(self, hasher: Any, start: int, stop: int) -> None:
+        """Update a ``hashlib`` object with the bytes of ``[start, stop)``."""
+        ...
+
+    async def commit(self, size: int) -> None:
+        """Sync ``size`` bytes to the disk and make them the blob; the descriptor stays readable."""
+        ...
+
+    async def discard(self) -> None:
+        """Remove what was written; the descriptor stays readable."""
+        ...
+
+    async def close(self) -> None:
+        """Close the descriptor; what is neither committed nor discarded is there to be resumed."""
+        ...
+
+
+class BlobStore(Protocol):
+    """Content by digest.  Implementations pass ``entrepot.testing.blob_contract``."""
+
+    def open(self, digest: Digest) -> OpenBlob | None:
+        """Open a finished blob: one system call or two, for the hot path."""
+        ...
+
+    async def spool(self, digest: Digest) -> Spool:
+        """Open the spool of a blob: the one that an earlier process left, else an empty one.
+
+        At most one may be open for a digest at a time.
+        """
+        ...
+
+    async def delete(self, digest: Digest) -> bool:
+        """Remove a finished blob; tell whether there was one."""
+        ...
+
+    def blobs(self) -> AsyncIterator[tuple[Digest, int]]:
+        """Walk over all finished blobs with their sizes in bytes, in no order."""
+        ...
+
+    def room(self) -> int:
+        """Return how many bytes may still be written."""
+        ...
