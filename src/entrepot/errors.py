@@ -7,6 +7,7 @@ __all__ = [
     "DiskFull",
     "EntrepotError",
     "ManifestNotHere",
+    "MetadataFailed",
     "NotHere",
     "RateLimited",
     "Refused",
@@ -76,6 +77,10 @@ class WrongContent(UpstreamDown):
 
 class DiskFull(EntrepotError):
     """The store has no room for what is to be written."""
+
+
+class MetadataFailed(EntrepotError):
+    """The database cannot be read or written; the message names the file and what to do."""
 
 
 class SettingsInvalid(EntrepotError):
