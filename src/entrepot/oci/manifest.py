@@ -62,9 +62,14 @@ def _descriptors(candidates: list[Any]) -> Iterator[Descriptor]:
             digest = Digest.parse(candidate["digest"])
         except InvalidDigest:
             continue
-        size, media_type = candidate.get("size"), candidate.get("mediaType")
-        yield Descriptor(
-            digest,
-            size if isinstance(size, int) and not isinstance(size, bool) and size >= 0 else None,
-            media_type if isinstance(media_type, str) else None,
-        )
+        yield Descriptor(digest, _size(candidate.get("size")), _media_type(candidate.get("mediaType")))
+
+
+def _size(value: Any) -> int | None:
+    """Take an int64, as the specification has it: larger numbers would not fit a database's column."""
+    return value if type(value) is int and 0 <= value < 1 << 63 else None
+
+
+def _media_type(value: Any) -> str | None:
+    """Take printable ASCII: JSON can spell text, such as half a surrogate pair, that no database takes."""
+    return value if isinstance(value, str) and value.isascii() and value.isprintable() else None

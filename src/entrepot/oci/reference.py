@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from entrepot.oci.digest import Digest
 
 __all__ = [
+    "HOST",
     "InvalidName",
     "InvalidReference",
     "Reference",
     "Repository",
     "Tag",
+    "check_hosted_name",
     "check_name",
     "parse_reference",
+    "split_host",
 ]
 
 MAX_NAME_LENGTH = 255
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
+_LABEL = r"[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*"
+_PORT = r"(?::[0-9]{1,5})"
+_ADDRESS = r"\[[0-9a-fA-F:.]{2,45}\]"
+HOST = rf"(?:{_LABEL}(?:\.{_LABEL})+{_PORT}?|{_LABEL}{_PORT}|{_ADDRESS}{_PORT}?|localhost)"
+"""The pattern of a host in a path: a dot, a colon or ``localhost`` tells it from a repository's component."""
+
 _NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
+_HOSTED_NAME = re.compile(rf"{_NAME.pattern}|{HOST}/{_NAME.pattern}")
 _TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
 
 
@@ -60,6 +70,27 @@ def check_name(text: str) -> str:
     if len(text) > MAX_NAME_LENGTH or _NAME.fullmatch(text) is None:
         raise InvalidName(text)
     return text
+
+
+def check_hosted_name(text: str) -> str:
+    """As ``check_name``, but the name may begin with the host of its registry (``docker.io/library/alpine``).
+
+    The specification's advice on length counts the host in, and so does this.
+    """
+    if len(text) > MAX_NAME_LENGTH or _HOSTED_NAME.fullmatch(text) is None:
+        raise InvalidName(text)
+    return text
+
+
+def split_host(name: str) -> tuple[str | None, str]:
+    """Split a checked name into its host, if it begins with one, and the repository's name there.
+
+    A name of one component is a repository, whatever it holds.
+    """
+    first, slash, rest = name.partition("/")
+    if slash and ("." in first or ":" in first or first == "localhost"):
+        return first, rest
+    return None, name
 
 
 def parse_reference(text: str) -> Reference:
