@@ -1,0 +1,143 @@
+"""Decides when a cached tag may be served and when the upstream must be asked first."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
+from typing import assert_never
+
+from entrepot.policy.breaker import Health
+
+__all__ = [
+    "Ask",
+    "Freshness",
+    "RefuseNotFound",
+    "Revalidate",
+    "Serve",
+    "ServeAndRefresh",
+    "ServeStale",
+    "TagFacts",
+    "TagRules",
+    "Verdict",
+    "decide",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Freshness:
+    """How long a tag is believed; all in seconds, counted from when the upstream was last asked."""
+
+    fresh_for: float = 30.0
+    stale_while_revalidate: float = 0.0
+    revalidate_within: float = 2.0
+    stale_if_error: float = 30 * 86400.0
+    not_found_for: float = 10.0
+
+    def overridden(self, values: Mapping[str, float | None]) -> Freshness:
+        """Return a copy with those fields replaced whose value is not ``None``."""
+        return replace(self, **{name: value for name, value in values.items() if value is not None})
+
+
+@dataclass(frozen=True, slots=True)
+class TagRules:
+    """How long each tag is believed: the first rule whose shell pattern matches, else ``base``."""
+
+    base: Freshness
+    rules: tuple[tuple[str, Freshness], ...] = ()
+    immutable_tags: tuple[str, ...] = ()
+
+    def freshness(self, tag: str) -> Freshness:
+        return next((limits for pattern, limits in self.rules if fnmatchcase(tag, pattern)), self.base)
+
+    def is_immutable(self, tag: str) -> bool:
+        return any(fnmatchcase(tag, pattern) for pattern in self.immutable_tags)
+
+
+@dataclass(frozen=True, slots=True)
+class TagFacts:
+    """What is known of a tag.
+
+    ``checked_at``: when the upstream last said what the cached tag means; ``None`` if it is
+    not cached.  ``not_found_at``: when it last said that there is no such tag.
+    """
+
+    checked_at: float | None = None
+    not_found_at: float | None = None
+    immutable: bool = False
+    health: Health = Health.UP
+
+
+@dataclass(frozen=True, slots=True)
+class Serve:
+    """Answer from the cache; ask nobody."""
+
+
+@dataclass(frozen=True, slots=True)
+class ServeStale:
+    """Answer from the cache and say that it may be out of date; ask nobody."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServeAndRefresh:
+    """Answer from the cache now; ask the upstream behind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Revalidate:
+    """Ask the upstream first; answer from the cache if it fails or has not answered ``within`` seconds."""
+
+    within: float
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """Ask the upstream; there is nothing to fall back on."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefuseNotFound:
+    """The upstream said a moment ago that there is no such tag."""
+
+
+Verdict = Serve | ServeStale | ServeAndRefresh | Revalidate | Ask | RefuseNotFound
+
+
+def decide(facts: TagFacts, limits: Freshness, now: float) -> Verdict:
+    """Judge by epoch seconds.
+
+    An age below zero means that the clock was set back.  Such a tag is not fresh, or it
+    would be for as long as the clock lags; but it is still there to fall back on.
+    """
+    if _is_refused(facts, limits, now):
+        return RefuseNotFound()
+    if facts.checked_at is None:
+        return Ask()
+    age = now - facts.checked_at
+    if facts.immutable or 0 <= age < limits.fresh_for:
+        return Serve()
+    refreshable = limits.fresh_for + limits.stale_while_revalidate
+    if age >= max(refreshable, limits.stale_if_error):
+        return Ask()
+    return _judge_stale(facts.health, limits, is_refreshable=0 <= age < refreshable)
+
+
+def _is_refused(facts: TagFacts, limits: Freshness, now: float) -> bool:
+    """Tell whether the newest word of the upstream is a 404 that is still believed."""
+    if facts.not_found_at is None or (facts.checked_at is not None and facts.checked_at > facts.not_found_at):
+        return False
+    return 0 <= now - facts.not_found_at < limits.not_found_for
+
+
+def _judge_stale(health: Health, limits: Freshness, *, is_refreshable: bool) -> Verdict:
+    match health:
+        case Health.DOWN:
+            return ServeStale("the upstream is failing")
+        case Health.PROBING:
+            return ServeAndRefresh()
+        case Health.UP:
+            return ServeAndRefresh() if is_refreshable else Revalidate(limits.revalidate_within)
+        case _:
+            assert_never(health)
