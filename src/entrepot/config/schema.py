@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 
 from msgspec import Meta, Struct, field
 
+from entrepot.config import forms
 from entrepot.config.secret import Secret
 from entrepot.config.units import Bytes, Seconds
 
@@ -25,17 +26,36 @@ __all__ = [
     "UpstreamSettings",
 ]
 
+Pattern = Annotated[str, Meta(extra={"form": forms.check_pattern})]
+Host = Annotated[str, Meta(extra={"form": forms.check_host})]
+Endpoint = Annotated[str, Meta(extra={"form": forms.check_endpoint})]
+UpstreamName = Annotated[str, Meta(extra={"form": forms.check_upstream_name})]
+Text = Annotated[str, Meta(extra={"form": forms.check_text})]
+Proxy = Annotated[str, Meta(extra={"form": forms.check_proxy})]
+Program = Annotated[str, Meta(extra={"form": forms.check_program})]
+File = Annotated[str, Meta(extra={"form": forms.resolve_file})]
+Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
+Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
+PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
+PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
+
 
 class TimeoutSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    connect: Annotated[Seconds, Meta(description="Longest wait for a connection, TLS included.")] = Seconds(5)
-    response: Annotated[Seconds, Meta(description="Longest wait for the head of an answer.")] = Seconds(15)
-    read: Annotated[Seconds, Meta(description="Longest silence within the body of an answer.")] = Seconds(30)
+    connect: Annotated[PositiveSeconds, Meta(description="Longest wait for a connection, TLS included.")] = (
+        Seconds(5)
+    )
+    response: Annotated[PositiveSeconds, Meta(description="Longest wait for the head of an answer.")] = (
+        Seconds(15)
+    )
+    read: Annotated[PositiveSeconds, Meta(description="Longest silence within the body of an answer.")] = (
+        Seconds(30)
+    )
 
 
 class TagRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """The first rule whose pattern matches a tag replaces the freshness values that it names."""
 
-    tags: Annotated[str, Meta(description="Pattern of tags, as in a shell: nightly-*.")]
+    tags: Annotated[Pattern, Meta(description="Pattern of tags, as in a shell: nightly-*.")]
     fresh_for: Annotated[Seconds | None, Meta(description="Replaces freshness.fresh_for.")] = None
     stale_while_revalidate: Annotated[
         Seconds | None, Meta(description="Replaces freshness.stale_while_revalidate.")
@@ -65,47 +85,49 @@ class FreshnessSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
         Seconds(10)
     )
     immutable_tags: Annotated[
-        tuple[str, ...], Meta(description="Patterns of tags that never change: checked once, then believed.")
+        tuple[Pattern, ...],
+        Meta(description="Patterns of tags that never change: checked once, then believed."),
     ] = ()
 
 
 class RepositoryRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     allow: Annotated[
-        tuple[str, ...], Meta(description="Patterns of repositories that may be pulled; none means all.")
+        tuple[Pattern, ...], Meta(description="Patterns of repositories that may be pulled; none means all.")
     ] = ()
     deny: Annotated[
-        tuple[str, ...], Meta(description="Patterns of repositories that may not, whatever allow says.")
+        tuple[Pattern, ...], Meta(description="Patterns of repositories that may not, whatever allow says.")
     ] = ()
 
 
 class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoints: Annotated[
-        tuple[str, ...],
+        tuple[Endpoint, ...],
         Meta(description="URLs that serve this upstream, tried in order; none means https://<name>."),
     ] = ()
     hostnames: Annotated[
-        tuple[str, ...], Meta(description="Host headers of this cache that mean this upstream.")
+        tuple[Host, ...], Meta(description="Host headers of this cache that mean this upstream.")
     ] = ()
-    username: Annotated[str | None, Meta(description="User for the registry or its token service.")] = None
+    username: Annotated[Text | None, Meta(description="User for the registry or its token service.")] = None
     password: Annotated[Secret | None, Meta(description="Password or token of that user.")] = None
-    password_file: Annotated[str | None, Meta(description="File that holds the password.")] = None
+    password_file: Annotated[File | None, Meta(description="File that holds the password.")] = None
     credential_helper: Annotated[
-        str | None, Meta(description="Program that tells the credential: docker-credential-<...> or a path.")
+        Program | None,
+        Meta(description="Program that tells the credential: docker-credential-<...> or a path."),
     ] = None
     docker_config: Annotated[
-        str | None, Meta(description="A Docker config.json whose auths or helpers tell the credential.")
+        File | None, Meta(description="A Docker config.json whose auths or helpers tell the credential.")
     ] = None
     token_hosts: Annotated[
-        tuple[str, ...],
+        tuple[Host, ...],
         Meta(description="Further hosts of token services that may be sent this upstream's credential."),
     ] = ()
-    ca_file: Annotated[str | None, Meta(description="PEM file of authorities to trust as well.")] = None
-    client_cert: Annotated[str | None, Meta(description="PEM file of the certificate shown.")] = None
-    client_key: Annotated[str | None, Meta(description="PEM file of that certificate's key.")] = None
+    ca_file: Annotated[File | None, Meta(description="PEM file of authorities to trust as well.")] = None
+    client_cert: Annotated[File | None, Meta(description="PEM file of the certificate shown.")] = None
+    client_key: Annotated[File | None, Meta(description="PEM file of that certificate's key.")] = None
     insecure_skip_verify: Annotated[
         bool, Meta(description="Accept any certificate: for tests, never for the internet.")
     ] = False
-    proxy: Annotated[str | None, Meta(description="HTTP proxy that reaches the upstream.")] = None
+    proxy: Annotated[Proxy | None, Meta(description="HTTP proxy that reaches the upstream.")] = None
     max_connections: Annotated[
         int, Meta(ge=1, description="Most connections to each endpoint at once; further requests queue.")
     ] = 32
@@ -125,7 +147,8 @@ class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_size: Annotated[
-        Bytes | None, Meta(description="Most bytes that the data folder may hold; none means no bound.")
+        PositiveBytes | None,
+        Meta(description="Most bytes that the data folder may hold; none means no bound."),
     ] = None
     memory: Annotated[Bytes, Meta(description="Bytes of manifests kept in memory for the hot path.")] = Bytes(
         32 << 20
@@ -162,11 +185,11 @@ DEFAULT_UPSTREAMS: dict[str, UpstreamSettings] = {
 
 
 class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    listen: Annotated[str, Meta(description="HOST:PORT to serve on; without a host, on every address.")] = (
-        ":5000"
-    )
+    listen: Annotated[
+        Listen, Meta(description="HOST:PORT to serve on; without a host, on every address.")
+    ] = ":5000"
     data: Annotated[
-        str | None,
+        Folder | None,
         Meta(description="Folder of the cache; none means /var/lib/entrepot if writable, else ./data."),
     ] = None
     default_upstream: Annotated[str, Meta(description="The upstream of requests that name none.")] = (
@@ -180,6 +203,6 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         default_factory=LogSettings
     )
     upstreams: Annotated[
-        dict[str, UpstreamSettings],
+        dict[UpstreamName, UpstreamSettings],
         Meta(description="The registries to cache, by name; given, they replace the built-in ten."),
     ] = field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))

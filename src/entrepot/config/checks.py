@@ -1,0 +1,57 @@
+"""Checks between settings: what each may be on its own, the schema says."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from entrepot.config.schema import Settings, UpstreamSettings
+from entrepot.config.tree import Node, Problem, did_you_mean
+
+__all__ = ["check_settings"]
+
+_WAYS_TO_A_PASSWORD = ("password", "password_file", "credential_helper", "docker_config")
+
+
+def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
+    """Yield what does not fit together; ``tree`` tells where it was written."""
+    upstreams = tree.nearest("upstreams")
+    if upstreams.value == {}:
+        yield Problem(upstreams.place, "upstreams", "expected at least one upstream")
+    names = upstreams.children()
+    if names and settings.default_upstream not in names:
+        complaint = f'expected one of the upstreams, found "{settings.default_upstream}"'
+        hint = did_you_mean(settings.default_upstream, names)
+        yield Problem(tree.nearest("default_upstream").place, "default_upstream", complaint + hint)
+    yield from _check_hostnames(settings, tree)
+    for name, upstream in settings.upstreams.items():
+        for setting, complaint in _check_credential(upstream):
+            node = tree.nearest("upstreams", name, setting)
+            yield Problem(node.place, f"upstreams.{name}.{setting}", complaint)
+
+
+def _check_hostnames(settings: Settings, tree: Node) -> Iterator[Problem]:
+    owners: dict[str, str] = {}
+    for name, upstream in settings.upstreams.items():
+        for hostname in upstream.hostnames:
+            owner = owners.setdefault(hostname, name)
+            if owner != name:
+                node = tree.nearest("upstreams", name, "hostnames")
+                complaint = f"expected each host name once, and {hostname} means {owner} already"
+                yield Problem(node.place, f"upstreams.{name}.hostnames", complaint)
+
+
+def _check_credential(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
+    """Yield the settings at fault, with the complaint."""
+    ways = [way for way in _WAYS_TO_A_PASSWORD if getattr(upstream, way) is not None]
+    for way in ways[1:]:
+        yield way, f"expected one way to a password, and there is {ways[0]} already"
+    if upstream.username is None and ways and ways[0] in ("password", "password_file"):
+        yield ways[0], "expected the setting username as well"
+    if upstream.username is not None and not ways:
+        yield "username", "expected the setting password, or password_file, as well"
+    if upstream.username is not None and ways and ways[0] in ("credential_helper", "docker_config"):
+        yield "username", f"expected no user name, which {ways[0]} tells"
+    if upstream.client_cert is not None and upstream.client_key is None:
+        yield "client_cert", "expected the setting client_key as well"
+    if upstream.client_key is not None and upstream.client_cert is None:
+        yield "client_key", "expected the setting client_cert as well"

@@ -1,0 +1,36 @@
+"""Finds the folder to keep the cache in."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+from entrepot.errors import SettingsInvalid
+
+__all__ = ["prepare_data_folder"]
+
+_OF_THE_SYSTEM = Path("/var/lib/entrepot")
+_HERE = Path("data")
+
+
+def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, local: Path = _HERE) -> Path:
+    """Return the configured folder, else the system's where it may be written, else ``local``; make it.
+
+    Raises ``SettingsInvalid`` where it cannot be created or written.
+    """
+    if configured is not None:
+        return _created(Path(configured))
+    try:
+        return _created(system)
+    except SettingsInvalid:
+        return _created(local)
+
+
+def _created(folder: Path) -> Path:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise SettingsInvalid(f"data: {folder} cannot be created: {error.strerror or error}") from error
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise SettingsInvalid(f"data: {folder} may not be written")
+    return folder

@@ -1,0 +1,147 @@
+"""The form that a setting's text must have, beyond its type; each names in its error what is expected.
+
+A form takes the value and the folder that relative paths start from, returns the value
+as it is kept, and raises ``ValueError("expected ...")``.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
+
+from entrepot.config.secret import HIDDEN
+
+__all__ = [
+    "check_endpoint",
+    "check_host",
+    "check_listen",
+    "check_pattern",
+    "check_positive",
+    "check_program",
+    "check_proxy",
+    "check_text",
+    "check_upstream_name",
+    "hide_userinfo",
+    "parse_listen",
+    "resolve_file",
+    "resolve_folder",
+]
+
+_LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
+_HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
+_OTHER_NAMES_OF_DOCKER_IO = ("index.docker.io", "registry-1.docker.io")
+
+
+def parse_listen(text: str) -> tuple[str | None, int]:
+    """Split ``HOST:PORT``; the host is ``None`` where the text is ``:PORT``: every address."""
+    match = re.fullmatch(r"(\[[^\s\[\]]+\]|[^\s:/\[\]]*):([0-9]{1,5})", text)
+    if match is None or int(match[2]) > 65535:
+        raise ValueError("expected HOST:PORT, [IPV6]:PORT or :PORT")
+    return match[1].strip("[]") or None, int(match[2])
+
+
+def check_listen(text: str, _folder: Path) -> str:
+    parse_listen(text)
+    return text
+
+
+def check_text(text: str, _folder: Path) -> str:
+    if not text:
+        raise ValueError("expected some text")
+    return text
+
+
+def check_pattern(text: str, _folder: Path) -> str:
+    if not text or re.search(r"\s", text):
+        raise ValueError("expected a pattern such as library/* or v*.*.*")
+    return text
+
+
+def check_positive(value: float, _folder: Path) -> float:
+    if value <= 0:
+        raise ValueError("expected more than zero")
+    return value
+
+
+def check_host(text: str, _folder: Path) -> str:
+    match = _HOST.fullmatch(text)
+    if match is None or int(match["port"] or 0) > 65535:
+        raise ValueError("expected a host in lower case, with or without a port, such as cache.example:5000")
+    return text
+
+
+def check_upstream_name(text: str, folder: Path) -> str:
+    """Hold a name to what images can call a registry: else nobody could ask for it."""
+    if text in _OTHER_NAMES_OF_DOCKER_IO:
+        raise ValueError("expected docker.io, which is what images call it")
+    if not ("." in text or ":" in text or text == "localhost"):
+        raise ValueError("expected a registry's host, with a dot or a port, such as ghcr.io or registry:5000")
+    return check_host(text, folder)
+
+
+def check_endpoint(text: str, _folder: Path) -> str:
+    url = _split_url(text, "expected a URL such as https://registry.example")
+    if "@" in url.netloc:
+        raise ValueError("expected a URL without user and password, which go to username and password")
+    if url.query or url.fragment:
+        raise ValueError("expected a URL without a query or a fragment")
+    path = url.path.rstrip("/")
+    if path.endswith("/v2"):
+        raise ValueError("expected a URL without /v2, which is added")
+    return f"{url.scheme}://{url.netloc}{path}"
+
+
+def check_proxy(text: str, _folder: Path) -> str:
+    expected = "expected a URL such as http://proxy.example:3128"
+    url = _split_url(text, expected)
+    if url.path.strip("/") or url.query or url.fragment:
+        raise ValueError(expected)
+    return text
+
+
+def resolve_folder(text: str, folder: Path) -> str:
+    return str(_resolve(text, folder))
+
+
+def resolve_file(text: str, folder: Path) -> str:
+    path = _resolve(text, folder)
+    if not path.is_file():
+        raise ValueError(f"expected a file, and {path} is none")
+    if not os.access(path, os.R_OK):
+        raise ValueError(f"expected a file that may be read, and {path} may not")
+    return str(path)
+
+
+def check_program(text: str, folder: Path) -> str:
+    program = str(_resolve(text, folder)) if "/" in text else text
+    if not text or shutil.which(program) is None:
+        raise ValueError("expected a program, by its path or by a name that PATH finds")
+    return program
+
+
+def hide_userinfo(text: str) -> str:
+    """Return a URL without what it says of a user and a password; other text as it is."""
+    return re.sub(r"(?<=://)[^/]*@", f"{HIDDEN}@", text)
+
+
+def _resolve(text: str, folder: Path) -> Path:
+    if not text:
+        raise ValueError("expected a path")
+    try:
+        return (folder / Path(text).expanduser()).absolute()
+    except RuntimeError as error:
+        raise ValueError("expected a path whose ~ names a known user") from error
+
+
+def _split_url(text: str, expected: str) -> SplitResult:
+    try:
+        url = urlsplit(text)
+        port = url.port
+    except ValueError as error:
+        raise ValueError(expected) from error
+    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or re.search(r"[\s\\]", text):
+        raise ValueError(expected)
+    return url
