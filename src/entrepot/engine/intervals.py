@@ -33,7 +33,7 @@ class Intervals:
         self._stops[first:last] = [stop]
 
     def run_end(self, position: int) -> int:
-        """Return where the run of present bytes that begins at ``position`` ends: ``position`` if it has none."""
+        """Return where the run of bytes from ``position`` on ends: ``position`` if that byte is not here."""
         index = bisect_right(self._starts, position) - 1
         return max(position, self._stops[index]) if index >= 0 else position
 

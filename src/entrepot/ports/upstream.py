@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
-from enum import Enum
 from typing import Protocol
 
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference
+from entrepot.policy.breaker import Health
 
-__all__ = ["BlobStream", "Breaker", "FetchedManifest", "Health", "ManifestHead", "Upstream"]
+__all__ = ["BlobStream", "Breaker", "FetchedManifest", "ManifestHead", "Upstream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,19 +56,6 @@ class BlobStream(Protocol):
         when the connection breaks or the body ends before ``stop``.
         """
         ...
-
-
-class Health(Enum):
-    """What is known of an upstream before it is asked."""
-
-    UP = "up"
-    """Ask it."""
-
-    PROBING = "probing"
-    """It failed and may be tried again: ask it only behind an answer that can be given without it."""
-
-    DOWN = "down"
-    """It failed a moment ago, or asked not to be asked for a while: whatever is cached is served as it is."""
 
 
 class Breaker(Protocol):

@@ -1,0 +1,180 @@
+"""Pulling blobs: from the store, else through the fill."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+from entrepot.engine.fetch import Source
+from entrepot.engine.fill import Fill
+from entrepot.engine.fills import Fills
+from entrepot.engine.flights import Flights
+from entrepot.engine.memory import Lru
+from entrepot.engine.pieces import Piece, Span
+from entrepot.engine.revalidation import Cache
+from entrepot.engine.sites import Sites
+from entrepot.engine.uses import Uses
+from entrepot.errors import MetadataFailed, WrongContent
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository
+from entrepot.ports.blobs import BlobStore, OpenBlob
+from entrepot.ports.metadata import BlobIndex, KnownBlob
+from entrepot.telemetry.log import log
+
+__all__ = ["BlobAnswer", "Blobs"]
+
+_LINKS_IN_MEMORY = 50_000
+
+
+class BlobAnswer(Protocol):
+    """An opened blob; ``size`` in bytes, ``None`` where the upstream tells none."""
+
+    cache: Cache
+
+    @property
+    def size(self) -> int | None: ...
+
+    def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
+        """Yield ``[start, stop)`` as it comes; raises where the rest will not."""
+        ...
+
+    async def close(self) -> None: ...
+
+
+class _Held:
+    """A blob of the store."""
+
+    __slots__ = ("_blob", "cache", "size")
+
+    def __init__(self, blob: OpenBlob) -> None:
+        self._blob = blob
+        self.cache = Cache.HIT
+        self.size = blob.size
+
+    async def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
+        yield Span(self._blob.fileno(), start, self.size if stop is None else stop)
+
+    async def close(self) -> None:
+        self._blob.close()
+
+
+class _Filling:
+    """A blob on its way."""
+
+    __slots__ = ("_fill", "_reading", "cache")
+
+    def __init__(self, fill: Fill, reading: AbstractAsyncContextManager[Fill]) -> None:
+        self._fill = fill
+        self._reading = reading
+        self.cache = Cache.MISS
+
+    @property
+    def size(self) -> int | None:
+        return self._fill.size
+
+    def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
+        return self._fill.pieces(start, stop)
+
+    async def close(self) -> None:
+        await self._reading.__aexit__(None, None, None)
+
+
+class Blobs:
+    """Who may read a blob under a repository: whoever may read the repository, if it is known to hold it."""
+
+    def __init__(self, sites: Sites, store: BlobStore, index: BlobIndex, fills: Fills, uses: Uses) -> None:
+        self._sites = sites
+        self._store = store
+        self._index = index
+        self._fills = fills
+        self._uses = uses
+        self._links = Lru[tuple[Repository, Digest], KnownBlob](_LINKS_IN_MEMORY)
+        self._confirmations = Flights[tuple[Repository, Digest], KnownBlob]()
+
+    async def size(self, repository: Repository, digest: Digest) -> int | None:
+        """Return a blob's size without moving its bytes; raise as ``open`` does."""
+        self._sites.of(repository)
+        known = self._known(repository, digest)
+        if known is not None and (blob := self._store.open(digest)) is not None:
+            blob.close()
+            return blob.size
+        fill = self._fills.running(digest)
+        if known is not None and fill is not None and fill.size is not None:
+            return fill.size
+        confirmed = await self._confirm(repository, digest)
+        return known.size if confirmed.size is None and known is not None else confirmed.size
+
+    async def open(
+        self, repository: Repository, digest: Digest, start: int = 0, stop: int | None = None
+    ) -> BlobAnswer:
+        """Open a blob to read ``[start, stop)``, when its first bytes are at hand; the caller closes it.
+
+        Raises ``NotHere``, ``Refused``, ``RateLimited`` or ``UpstreamDown``.
+        """
+        self._sites.of(repository)
+        known = self._known(repository, digest)
+        if known is None and self._is_here(digest):
+            known = await self._confirm(repository, digest)
+        blob = self._store.open(digest) if known is not None else None
+        if blob is not None:
+            self._uses.note(digest)
+            return _Held(blob)
+        try:
+            return await self._open_fill(repository, digest, known, start, stop)
+        except WrongContent:
+            # Nothing was sent yet, so the client need not notice if the upstream does better now.
+            return await self._open_fill(repository, digest, known, start, stop)
+
+    async def close(self) -> None:
+        await self._confirmations.close()
+
+    def _is_here(self, digest: Digest) -> bool:
+        """Tell whether the bytes are here, or coming, for some other repository."""
+        if self._fills.running(digest) is not None:
+            return True
+        blob = self._store.open(digest)
+        if blob is not None:
+            blob.close()
+        return blob is not None
+
+    async def _open_fill(
+        self, repository: Repository, digest: Digest, known: KnownBlob | None, start: int, stop: int | None
+    ) -> BlobAnswer:
+        upstream = self._sites.of(repository).upstream
+        size = known.size if known is not None else None
+        reading = self._fills.reading(Source(upstream, repository.name, digest), size)
+        fill = await reading.__aenter__()
+        try:
+            if fill.size is None and fill.progress:
+                fill.size = (await self._confirm(repository, digest)).size
+            await fill.ready(start, stop)
+            if known is None:
+                await self._remember(repository, digest, fill.size)
+        except BaseException:
+            await reading.__aexit__(None, None, None)
+            raise
+        self._uses.note(digest)
+        return _Filling(fill, reading)
+
+    def _known(self, repository: Repository, digest: Digest) -> KnownBlob | None:
+        known = self._links.get((repository, digest))
+        if known is None and (known := self._index.blob(repository, digest)) is not None:
+            self._links.put((repository, digest), known)
+        return known
+
+    async def _confirm(self, repository: Repository, digest: Digest) -> KnownBlob:
+        return await self._confirmations.join((repository, digest), lambda: self._ask(repository, digest))
+
+    async def _ask(self, repository: Repository, digest: Digest) -> KnownBlob:
+        size = await self._sites.of(repository).upstream.head_blob(repository.name, digest)
+        return await self._remember(repository, digest, size)
+
+    async def _remember(self, repository: Repository, digest: Digest, size: int | None) -> KnownBlob:
+        known = KnownBlob(size)
+        self._links.put((repository, digest), known)
+        try:
+            await self._index.confirm_blob(repository, digest, size)
+        except MetadataFailed as failure:
+            log.warning("link_not_recorded", repository=str(repository), reason=str(failure))
+        return known

@@ -1,0 +1,294 @@
+"""The one running download of a blob, read by many while it grows.
+
+Every byte that is missing is fetched by exactly one connection; readers wait for the bytes they need
+next, at their own pace, and never for one another.  The blob is hashed as it grows and kept only if it is
+what its digest says: until then, whoever reads the whole of it does not get its last bytes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass
+
+from entrepot.engine.fetch import Fetch, Source, download
+from entrepot.engine.intervals import Intervals
+from entrepot.engine.passthrough import checked
+from entrepot.engine.pieces import Piece, Span
+from entrepot.engine.plan import plan_fetch, unclaimed
+from entrepot.engine.tasks import Tasks
+from entrepot.errors import DiskFull, EntrepotError, StoreFailed, UpstreamDown, WrongContent
+from entrepot.oci.digest import Digest
+from entrepot.ports.blobs import BlobStore, Spool
+from entrepot.ports.clock import Clock
+from entrepot.ports.upstream import BlobStream
+
+__all__ = ["HELD_BACK", "Fill", "FillParts"]
+
+HELD_BACK = 16 << 10
+"""How many bytes readers of the whole do not get before the whole is verified."""
+
+_LEAST_HASH_STEP = 1 << 20
+_HASH_STEP = 8 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class FillParts:
+    """What every fill works with."""
+
+    store: BlobStore
+    clock: Clock
+    tasks: Tasks
+    stored: Callable[[Digest, int], Awaitable[None]]
+    """Told the size of every blob that is verified and in the store."""
+    settled: Callable[[Fill], None]
+    """Told of a fill that may have nothing left to do."""
+
+
+class Fill:
+    """Made, shared and closed by ``Fills``; ``size`` is in bytes, ``None`` while nobody told it."""
+
+    def __init__(self, digest: Digest, spool: Spool, size: int | None, parts: FillParts) -> None:
+        self.digest = digest
+        self.size = size
+        self.sources: list[Source] = []
+        self.readers = 0
+        self.is_over = False
+        """The blob is in the store, or what came was wrong: whoever comes now needs something else."""
+        self._spool = spool
+        self._parts = parts
+        self._present = Intervals(spool.present)
+        self._fetches: list[Fetch] = []
+        self._changed = asyncio.Event()
+        self._failure: EntrepotError = UpstreamDown("nothing was tried yet")
+        self._failures = 0
+        self._is_confirmed = False
+        self._is_verified = False
+        self._wants_whole = False
+        self._honours_range = True
+        self._is_storing = True
+        self._verifier = parts.tasks.spawn(self._verify(), f"verify {digest}")
+
+    @property
+    def is_idle(self) -> bool:
+        """Tell whether nothing would be lost by closing it."""
+        return not (self.readers or self._fetches) and (self.is_over or not self._is_complete)
+
+    @property
+    def progress(self) -> int:
+        """Return how many bytes are here."""
+        return self._present.total()
+
+    async def ready(self, start: int, stop: int | None) -> None:
+        """Wait until an answer that begins with byte ``start`` can begin; raise why it never will.
+
+        Bytes of an earlier process alone are no reason to begin: the upstream has to be there for the rest.
+        """
+        failures = self._failures
+        self._note_wish(start, stop)
+        while not self._is_ready(start, stop):
+            self._raise_failure_since(failures)
+            self._advance(start, stop)
+            await self._changed.wait()
+
+    async def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
+        """Yield ``[start, stop)``, to the end where ``stop`` is ``None``, as the bytes come.
+
+        A reader that cannot have all raises, so that its answer ends visibly broken.
+        """
+        failures = self._failures
+        position, is_held = start, self._is_held_back(start, stop)
+        while (end := self._end(stop)) is None or position < end:
+            readable = self._readable(position, end, is_held=is_held)
+            if readable > position:
+                yield Span(self._spool.fileno(), position, readable)
+                position = readable
+                continue
+            self._raise_failure_since(failures)
+            if not self._is_storing:
+                break
+            self._advance(position, stop)
+            await self._changed.wait()
+        else:
+            return
+        async with aclosing(self._pass_through(position, stop, is_checked=is_held)) as rest:
+            async for chunk in rest:
+                yield chunk
+
+    async def close(self) -> None:
+        """Stop, keeping what is here for a later fill to resume; nobody may be reading."""
+        self._verifier.cancel()
+        await asyncio.wait([self._verifier])
+        with suppress(StoreFailed):
+            if not self._is_storing:
+                await self._spool.discard()
+            await self._spool.close()
+
+    # What readers wait for
+
+    @property
+    def _is_complete(self) -> bool:
+        return self.size is not None and self._present.run_end(0) >= self.size
+
+    def _end(self, stop: int | None) -> int | None:
+        return self.size if stop is None else stop
+
+    def _note_wish(self, start: int, stop: int | None) -> None:
+        self._wants_whole = self._wants_whole or (start == 0 and stop in (None, self.size))
+
+    def _is_held_back(self, start: int, stop: int | None) -> bool:
+        """Tell whether a reader gets the end, having had, or having had at hand, all before it."""
+        return stop in (None, self.size) and self._present.run_end(0) >= start
+
+    def _readable(self, position: int, end: int | None, *, is_held: bool) -> int:
+        run = self._present.run_end(position)
+        if is_held and not self._is_verified:
+            run = min(run, (run if end is None else end) - HELD_BACK)
+        return run if end is None else min(run, end)
+
+    def _is_ready(self, start: int, stop: int | None) -> bool:
+        if self._is_verified or not self._is_storing:
+            return True
+        readable = self._readable(start, self._end(stop), is_held=self._is_held_back(start, stop))
+        return readable > start and (self._is_confirmed or self._is_present(start, stop))
+
+    def _is_present(self, start: int, stop: int | None) -> bool:
+        end = self._end(stop)
+        return end is not None and self._present.run_end(start) >= end
+
+    def _raise_failure_since(self, failures: int) -> None:
+        if self._failures != failures:
+            raise self._failure
+
+    def _notify(self) -> None:
+        self._changed.set()
+        self._changed.clear()
+
+    # Fetching
+
+    def _advance(self, position: int, stop: int | None) -> None:
+        """See to it that the first missing byte from ``position`` on comes."""
+        if not self._is_storing or (self._fetches and not self._honours_range):
+            return
+        if not self._honours_range:
+            position, stop = 0, None
+        position, end = self._present.run_end(position), self._end(stop)
+        if end is not None and position >= end:
+            return
+        fetch = plan_fetch(self._present, self._fetches, position, stop, self.size)
+        if fetch is not None:
+            self._fetches.append(fetch)
+            _ = self._parts.tasks.spawn(self._run(fetch), f"fetch {self.digest} from {fetch.cursor}")
+
+    async def _run(self, fetch: Fetch) -> None:
+        try:
+            await self._bring(fetch)
+        except StoreFailed:
+            self._is_storing = False
+        except EntrepotError as failure:
+            self._fail(failure)
+        finally:
+            self._fetches.remove(fetch)
+            self._notify()
+            self._parts.settled(self)
+
+    async def _bring(self, fetch: Fetch) -> None:
+        async with aclosing(download(fetch, self.sources, self._opened, self._parts.clock)) as chunks:
+            async for chunk in chunks:
+                await self._store(fetch.cursor, chunk)
+                self._notify()
+        if self.size is None:
+            self.size = fetch.stop
+        if self._wants_whole and self.size is not None:
+            missing = unclaimed(self._present, self._fetches, self.size)
+            if missing is not None:
+                self._advance(missing, None)
+
+    def _opened(self, fetch: Fetch, stream: BlobStream) -> None:
+        if stream.size is not None and self.size not in (None, stream.size):
+            raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
+        if stream.start > fetch.cursor:
+            raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
+        self.size = stream.size if self.size is None else self.size
+        if stream.start < fetch.cursor:
+            self._honours_range = False
+            fetch.stop = self.size if self._fetches == [fetch] else fetch.cursor
+        elif fetch.stop is None:
+            fetch.stop = self.size
+        self._is_confirmed = True
+        if self.size is not None and self.size - self.progress > self._parts.store.room():
+            raise DiskFull(f"no room for the {self.size} bytes of {self.digest}")
+
+    async def _store(self, offset: int, chunk: bytes) -> None:
+        for start, stop in list(self._present.gaps(offset, offset + len(chunk))):
+            await self._spool.write(start, chunk[start - offset : stop - offset])
+            self._present.add(start, stop)
+
+    def _fail(self, failure: EntrepotError) -> None:
+        self._failure = failure
+        self._failures += 1
+        self._is_confirmed = False
+
+    async def _pass_through(self, start: int, stop: int | None, *, is_checked: bool) -> AsyncGenerator[bytes]:
+        """Serve the rest from a connection of the reader's own."""
+        chunks = download(Fetch(start, self._end(stop)), self.sources, _take_any, self._parts.clock)
+        if not is_checked:
+            async with aclosing(chunks):
+                async for chunk in chunks:
+                    yield chunk
+            return
+        hasher = self.digest.hasher()
+        await self._spool.feed(hasher, 0, start)
+        async with aclosing(chunks), aclosing(checked(chunks, hasher, self.digest)) as verified:
+            async for chunk in verified:
+                yield chunk
+
+    # Verifying
+
+    async def _verify(self) -> None:
+        """Hash what is here as it grows; keep or reject the blob when all of it is."""
+        try:
+            size, is_right = await self._hash()
+        except StoreFailed as failure:
+            await self._reject(failure)
+            return
+        if is_right:
+            await self._keep(size)
+        else:
+            await self._reject(WrongContent(f"the upstream sent wrong bytes for {self.digest}"))
+
+    async def _hash(self) -> tuple[int, bool]:
+        hasher, hashed = self.digest.hasher(), 0
+        while self.size is None or hashed < self.size:
+            end = min(self._present.run_end(hashed), hashed + _HASH_STEP)
+            if end - hashed < _LEAST_HASH_STEP and end != self.size:
+                await self._changed.wait()
+                continue
+            await self._spool.feed(hasher, hashed, end)
+            hashed = end
+        return self.size, hasher.hexdigest() == self.digest.hex
+
+    async def _keep(self, size: int) -> None:
+        """Let readers go on at once: the bytes are right, whatever becomes of this copy."""
+        self._is_verified = True
+        self._notify()
+        try:
+            await self._spool.commit(size)
+            await self._parts.stored(self.digest, size)
+        except StoreFailed:
+            self._is_storing = False
+        self.is_over = True
+        self._parts.settled(self)
+
+    async def _reject(self, failure: EntrepotError) -> None:
+        with suppress(StoreFailed):
+            await self._spool.discard()
+        self.is_over = True
+        self._fail(failure)
+        self._notify()
+        self._parts.settled(self)
+
+
+def _take_any(_fetch: Fetch, _stream: BlobStream) -> None:
+    """Let a download begin whatever it says: its bytes are not kept."""

@@ -1,0 +1,97 @@
+"""The fills that run now: at most one for a digest."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import asynccontextmanager
+
+from entrepot.engine.fetch import Source
+from entrepot.engine.fill import Fill, FillParts
+from entrepot.engine.flights import Flights
+from entrepot.engine.passthrough import NoSpool
+from entrepot.engine.tasks import Tasks
+from entrepot.errors import StoreFailed
+from entrepot.oci.digest import Digest
+from entrepot.ports.blobs import BlobStore, Spool
+from entrepot.ports.clock import Clock
+
+__all__ = ["Fills"]
+
+
+class Fills:
+    """Opens a fill when somebody wants a blob, shares it, and closes it when it has nothing left to do."""
+
+    def __init__(
+        self, store: BlobStore, clock: Clock, tasks: Tasks, stored: Callable[[Digest, int], Awaitable[None]]
+    ) -> None:
+        self._parts = FillParts(store, clock, tasks, stored, self._settled)
+        self._fills: dict[Digest, Fill] = {}
+        self._over: set[Fill] = set()
+        self._openings = Flights[Digest, Fill]()
+        self._closings = Flights[Fill, None]()
+
+    def __len__(self) -> int:
+        return len(self._fills)
+
+    def running(self, digest: Digest) -> Fill | None:
+        return self._fills.get(digest)
+
+    @asynccontextmanager
+    async def reading(self, source: Source, size: int | None) -> AsyncGenerator[Fill]:
+        """Join the fill of the source's blob, begun now if none runs; ``size`` is what a manifest says."""
+        fill = await self._join(source.digest, size)
+        fill.readers += 1
+        if source not in fill.sources:
+            fill.sources.append(source)
+        try:
+            yield fill
+        finally:
+            fill.readers -= 1
+            self._settled(fill)
+
+    async def close(self) -> None:
+        """Close all fills, each left to be resumed; their tasks must have been ended before."""
+        await self._openings.close()
+        await self._closings.close()
+        for fill in [*self._fills.values(), *self._over]:
+            await fill.close()
+
+    async def _join(self, digest: Digest, size: int | None) -> Fill:
+        while (fill := self._fills.get(digest)) is None:
+            opening = self._openings.launch(digest, lambda: self._open(digest, size))
+            try:
+                await asyncio.shield(opening)
+            except asyncio.CancelledError:
+                opening.add_done_callback(self._abandon)
+                raise
+        return fill
+
+    def _abandon(self, opening: asyncio.Task[Fill]) -> None:
+        """Close a fill whose opener left: whoever else waited for it opens it again."""
+        if not opening.cancelled() and opening.exception() is None:
+            self._settled(opening.result())
+
+    async def _open(self, digest: Digest, size: int | None) -> Fill:
+        closings = [closing for fill, closing in self._closings.in_air() if fill.digest == digest]
+        if closings:
+            await asyncio.wait(closings)
+        fill = Fill(digest, await self._spool(digest), size, self._parts)
+        self._fills[digest] = fill
+        return fill
+
+    async def _spool(self, digest: Digest) -> Spool:
+        try:
+            return await self._parts.store.spool(digest)
+        except StoreFailed:
+            return NoSpool()
+
+    def _settled(self, fill: Fill) -> None:
+        """Let go of a fill that is over, close one that nobody needs."""
+        is_current = self._fills.get(fill.digest) is fill
+        if is_current and (fill.is_over or fill.is_idle):
+            del self._fills[fill.digest]
+            self._over.add(fill)
+        if fill in self._over and fill.is_idle:
+            self._over.remove(fill)
+            _ = self._closings.launch(fill, fill.close)

@@ -1,0 +1,138 @@
+"""Pulling manifests: by tag, believed for a while; by digest, verified once and for ever."""
+
+from __future__ import annotations
+
+from entrepot.engine.flights import Flights
+from entrepot.engine.memory import Lru
+from entrepot.engine.revalidation import Answer, Cache, Question, Revalidation
+from entrepot.engine.sites import Site, Sites
+from entrepot.engine.uses import Uses
+from entrepot.errors import MetadataFailed
+from entrepot.oci.digest import Digest
+from entrepot.oci.manifest import read_links
+from entrepot.oci.reference import Reference, Repository, Tag
+from entrepot.ports.clock import Clock
+from entrepot.ports.metadata import ManifestIndex, StoredManifest, TagRecord
+from entrepot.telemetry.log import log
+
+__all__ = ["Manifests"]
+
+_TAGS_IN_MEMORY = 20_000
+_OVERHEAD = 512
+
+
+class Manifests:
+    """``memory`` is how many bytes of manifests are kept at hand."""
+
+    def __init__(self, sites: Sites, index: ManifestIndex, uses: Uses, clock: Clock, memory: int) -> None:
+        self._sites = sites
+        self._index = index
+        self._uses = uses
+        self._clock = clock
+        self._manifests = Lru[tuple[Repository, Digest], StoredManifest](memory, _weigh)
+        self._tags = Lru[tuple[Repository, Tag], TagRecord](_TAGS_IN_MEMORY)
+        self._by_tag = Revalidation[StoredManifest](clock)
+        self._by_digest = Flights[tuple[Repository, Digest], StoredManifest]()
+
+    async def pull(self, repository: Repository, reference: Reference) -> Answer[StoredManifest]:
+        """Find or fetch a manifest.
+
+        Raises ``NotHere``, ``Refused``, ``RateLimited`` or ``UpstreamDown`` where nothing that
+        is cached may be served instead.
+        """
+        site = self._sites.of(repository)
+        if isinstance(reference, Tag):
+            answer = await self._pull_tag(site, repository, reference)
+        else:
+            answer = await self._pull_digest(site, repository, reference)
+        self._uses.note(answer.value.digest)
+        return answer
+
+    async def close(self) -> None:
+        await self._by_tag.close()
+        await self._by_digest.close()
+
+    async def _pull_tag(self, site: Site, repository: Repository, tag: Tag) -> Answer[StoredManifest]:
+        record = self._tag(repository, tag)
+        cached = self._find(repository, record.digest) if record is not None else None
+        question = Question(
+            key=(repository, tag),
+            cached=cached,
+            checked_at=record.checked_at if record is not None else 0.0,
+            immutable=site.tags.is_immutable(tag.name),
+            limits=site.tags.freshness(tag.name),
+            breaker=site.upstream.breaker,
+            ask=lambda: self._ask_for_tag(site, repository, tag, is_cached=cached is not None),
+        )
+        return await self._by_tag.answer(question)
+
+    async def _ask_for_tag(
+        self, site: Site, repository: Repository, tag: Tag, *, is_cached: bool
+    ) -> StoredManifest:
+        """Ask with a HEAD where something is cached that its digest may name; else fetch at once."""
+        if is_cached:
+            head = await site.upstream.head_manifest(repository.name, tag)
+            manifest = self._find(repository, head.digest) if head.digest is not None else None
+            if manifest is not None:
+                await self._keep_tag(repository, tag, manifest.digest)
+                return manifest
+        fetched = await site.upstream.get_manifest(repository.name, tag)
+        manifest = StoredManifest(fetched.digest, fetched.media_type, fetched.content)
+        await self._keep(repository, manifest)
+        await self._keep_tag(repository, tag, manifest.digest)
+        return manifest
+
+    async def _pull_digest(
+        self, site: Site, repository: Repository, digest: Digest
+    ) -> Answer[StoredManifest]:
+        manifest = self._find(repository, digest)
+        if manifest is not None:
+            return Answer(manifest, Cache.HIT)
+        ask = self._by_digest.join(
+            (repository, digest), lambda: self._ask_for_digest(site, repository, digest)
+        )
+        return Answer(await ask, Cache.MISS)
+
+    async def _ask_for_digest(self, site: Site, repository: Repository, digest: Digest) -> StoredManifest:
+        """Let the upstream confirm a manifest that is held for another repository; else fetch it."""
+        manifest = self._index.manifest_anywhere(digest)
+        if manifest is not None:
+            await site.upstream.head_manifest(repository.name, digest)
+        else:
+            fetched = await site.upstream.get_manifest(repository.name, digest)
+            manifest = StoredManifest(fetched.digest, fetched.media_type, fetched.content)
+        await self._keep(repository, manifest)
+        return manifest
+
+    def _tag(self, repository: Repository, tag: Tag) -> TagRecord | None:
+        record = self._tags.get((repository, tag))
+        if record is None and (record := self._index.tag(repository, tag.name)) is not None:
+            self._tags.put((repository, tag), record)
+        return record
+
+    def _find(self, repository: Repository, digest: Digest) -> StoredManifest | None:
+        manifest = self._manifests.get((repository, digest))
+        if manifest is None and (manifest := self._index.manifest(repository, digest)) is not None:
+            self._manifests.put((repository, digest), manifest)
+        return manifest
+
+    async def _keep(self, repository: Repository, manifest: StoredManifest) -> None:
+        """Keep a manifest at hand and on disk; one that the disk has no room for is served all the same."""
+        self._manifests.put((repository, manifest.digest), manifest)
+        links = read_links(manifest.content)
+        try:
+            await self._index.record_manifest(repository, manifest, links, self._clock.now())
+        except MetadataFailed as failure:
+            log.warning("manifest_not_recorded", repository=str(repository), reason=str(failure))
+
+    async def _keep_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
+        now = self._clock.now()
+        self._tags.put((repository, tag), TagRecord(digest, now))
+        try:
+            await self._index.record_tag(repository, tag.name, digest, now)
+        except MetadataFailed as failure:
+            log.warning("tag_not_recorded", repository=str(repository), reason=str(failure))
+
+
+def _weigh(manifest: StoredManifest) -> int:
+    return len(manifest.content) + _OVERHEAD

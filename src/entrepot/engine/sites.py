@@ -1,0 +1,46 @@
+"""The upstreams of this cache, each with the rules that hold for it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from entrepot.errors import Refused, UnknownUpstream
+from entrepot.oci.reference import Repository
+from entrepot.policy.access import PullRules, may_pull
+from entrepot.policy.freshness import TagRules
+from entrepot.policy.routing import UpstreamTable
+from entrepot.ports.upstream import Upstream
+
+__all__ = ["Site", "Sites"]
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    upstream: Upstream
+    tags: TagRules
+    pulls: PullRules
+
+
+class Sites:
+    """Replaced as a whole when the settings change; requests under way keep the site they began with."""
+
+    def __init__(self, table: UpstreamTable, sites: Mapping[str, Site]) -> None:
+        self.table = table
+        self._sites = sites
+
+    def replace(self, table: UpstreamTable, sites: Mapping[str, Site]) -> None:
+        self.table = table
+        self._sites = sites
+
+    def of(self, repository: Repository) -> Site:
+        """Find the site of a repository; raise ``Refused`` where a rule forbids to pull it."""
+        site = self._sites.get(repository.upstream)
+        if site is None:
+            raise UnknownUpstream(f"{repository.upstream} is not an upstream of this cache")
+        if not may_pull(site.pulls, repository.name):
+            raise Refused(
+                f"{repository} may not be pulled through this cache:"
+                f" see upstreams.{repository.upstream}.repositories in its configuration"
+            )
+        return site
