@@ -1,0 +1,95 @@
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import pytest
+
+from entrepot.oci.digest import Digest
+from entrepot.oci.media_type import OCI_INDEX
+from entrepot.oci.reference import Tag, parse_reference
+from entrepot.oci.referrers import (
+    EMPTY_INDEX,
+    InvalidIndex,
+    fallback_tag,
+    filter_referrers,
+    merge_referrers,
+)
+
+A, B, C = (str(Digest.of(content)) for content in (b"a", b"b", b"c"))
+
+
+def _index(*manifests: Any, **members: Any) -> bytes:
+    return json.dumps(
+        {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": manifests, **members}
+    ).encode()
+
+
+def _digests(index: bytes) -> list[str]:
+    return [manifest["digest"] for manifest in json.loads(index)["manifests"]]
+
+
+@pytest.mark.parametrize("algorithm", ["sha256", "sha512"])
+def test_the_fallback_tag_is_a_tag(algorithm: str) -> None:
+    digest = Digest.of(b"subject", algorithm)
+    tag = fallback_tag(digest)
+    assert tag == f"{algorithm}-{digest.hex[:64]}"
+    assert parse_reference(tag) == Tag(tag)
+
+
+def test_the_empty_list_is_an_index() -> None:
+    assert json.loads(EMPTY_INDEX) == {"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []}
+
+
+def test_a_filter_keeps_one_type_and_the_rest_of_the_index() -> None:
+    index = _index(
+        {"digest": A, "artifactType": "sbom", "annotations": {"k": "v"}},
+        {"digest": B, "artifactType": "signature"},
+        {"digest": C},
+        annotations={"of": "the index"},
+    )
+    filtered = filter_referrers(index, "sbom")
+    assert _digests(filtered) == [A]
+    assert json.loads(filtered)["annotations"] == {"of": "the index"}
+    assert json.loads(filtered)["manifests"][0]["annotations"] == {"k": "v"}
+    assert _digests(filter_referrers(index, "unheard of")) == []
+
+
+def test_no_filter_changes_no_byte() -> None:
+    index = _index({"digest": A, "artifactType": "sbom"})
+    assert filter_referrers(index, None) == index
+
+
+def test_pages_are_joined_in_order_without_doubles() -> None:
+    merged = merge_referrers([_index({"digest": A}, {"digest": B}), _index({"digest": B}, {"digest": C})])
+    assert _digests(merged) == [A, B, C]
+
+
+def test_no_pages_are_an_empty_list() -> None:
+    assert json.loads(merge_referrers([])) == json.loads(EMPTY_INDEX)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"\xff",
+        b"null",
+        b"[]",
+        b"{}",
+        b"<html>",
+        b'{"manifests": null}',
+        b'{"manifests": {}}',
+        b'{"manifests": [1]}',
+        b'{"manifests": [{}]}',
+        b'{"manifests": [{"digest": "sha256:x"}]}',
+        b'{"manifests": [], "deep": ' + b"[" * 100_000,
+        f'{{"manifests": [{{"digest": "{A}", "artifactType": 1}}]}}'.encode(),
+    ],
+    ids=lambda content: content[:30],
+)
+def test_what_is_no_index_is_refused(content: bytes) -> None:
+    with pytest.raises(InvalidIndex):
+        filter_referrers(content, None)
+    with pytest.raises(InvalidIndex):
+        merge_referrers([EMPTY_INDEX, content])
