@@ -24,6 +24,7 @@ __all__ = [
 PREFIX = "ENTREPOT_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 UPSTREAMS_VARIABLE = f"{PREFIX}UPSTREAMS"
+_READ_ELSEWHERE = (FILE_VARIABLE, UPSTREAMS_VARIABLE, f"{PREFIX}REQUIRE_CLIENTS")  # The last by the tests.
 _LEVEL = "__"
 
 # Kubernetes tells every pod of a service named "entrepot", or "entrepot-...", by variables like these.
@@ -51,7 +52,7 @@ def read_variables(environ: Mapping[str, str], upstreams: Iterable[str], problem
     known = _known(upstreams)
     root = Node({}, _place("the environment"))
     for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable in (FILE_VARIABLE, UPSTREAMS_VARIABLE):
+        if not variable.startswith(PREFIX) or variable in _READ_ELSEWHERE:
             continue
         paths = known.get(variable.upper(), [])
         if len(paths) == 1 and environ[variable]:

@@ -13,6 +13,8 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from entrepot.config.secret import HIDDEN
+from entrepot.oci.reference import HOST
+from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
 
 __all__ = [
     "check_endpoint",
@@ -32,7 +34,6 @@ __all__ = [
 
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
-_OTHER_NAMES_OF_DOCKER_IO = ("index.docker.io", "registry-1.docker.io")
 
 
 def parse_listen(text: str) -> tuple[str | None, int]:
@@ -75,9 +76,9 @@ def check_host(text: str, _folder: Path) -> str:
 
 def check_upstream_name(text: str, folder: Path) -> str:
     """Hold a name to what images can call a registry: else nobody could ask for it."""
-    if text in _OTHER_NAMES_OF_DOCKER_IO:
-        raise ValueError("expected docker.io, which is what images call it")
-    if not ("." in text or ":" in text or text == "localhost"):
+    if text in DOCKER_HUB_ALIASES:
+        raise ValueError(f"expected {DOCKER_HUB}, which is what images call it")
+    if re.fullmatch(HOST, text) is None:
         raise ValueError("expected a registry's host, with a dot or a port, such as ghcr.io or registry:5000")
     return check_host(text, folder)
 

@@ -14,7 +14,17 @@ from entrepot.config.schema import Settings
 from entrepot.config.secret import Secret
 from entrepot.config.units import Bytes, Seconds
 
-__all__ = ["SETTINGS", "Form", "Kind", "describe", "expected", "fields_of", "kind_of", "member_of"]
+__all__ = [
+    "SETTINGS",
+    "Form",
+    "Kind",
+    "describe",
+    "expected",
+    "fields_of",
+    "kind_of",
+    "meaning_of",
+    "member_of",
+]
 
 Form = Callable[[Any, Path], Any]
 
@@ -63,6 +73,14 @@ def member_of(kind: Kind) -> Kind | None:
             return kind_of(member)
         case _:
             return None
+
+
+def meaning_of(*path: str) -> str:
+    """Return what the schema says of the setting at ``path``."""
+    kind = SETTINGS
+    for name in path:
+        kind = kind_of(fields_of(kind)[name].type)
+    return kind.meaning
 
 
 def describe(kind: Kind) -> str:

@@ -29,17 +29,18 @@ or the variable `ENTREPOT_CONFIG`; [entrepot.example.yaml](entrepot.example.yaml
 - SIGHUP makes a running Entrepot read its configuration again; a wrong one is refused and the old one stays.
 
 A **duration** is written `500ms`, `30s`, `5m`, `12h`, `30d` or as a number of seconds. A **size** is written
-`64KiB`, `500MB`, `200GiB` or as a number of bytes. A **pattern** is matched like a file's name in a shell. The
-path of a **file** or **folder** starts from the configuration file's folder, or, given elsewhere, from the
-working folder; `~` is a home folder. Text is taken as it is written: a password of digits needs no quotes.
+`64KiB`, `500MB`, `200GiB` or as a number of bytes. A **pattern** is matched like a shell's file name, and
+its `*` matches slashes too. The path of a **file** or **folder** starts from the configuration file's folder,
+or, given elsewhere, from the working folder; `~` is a home folder. Text is taken as it is written: a password
+of digits needs no quotes.
 
 ## Environment variables
 
 A setting's variable is `ENTREPOT_` and its name in capitals, with `__` between levels: `cache.max_size` is
-`ENTREPOT_CACHE__MAX_SIZE`. In an upstream's name, `_` stands for all that is neither letter nor digit: the user
-name for `docker.io` is `ENTREPOT_UPSTREAMS__DOCKER_IO__USERNAME`, that for `registry.local:5000` is
-`ENTREPOT_UPSTREAMS__REGISTRY_LOCAL_5000__USERNAME`. The upstream must be there already: built in, in the file,
-by `--upstream`, or by `ENTREPOT_UPSTREAMS`, which holds all upstreams at once as YAML or JSON.
+`ENTREPOT_CACHE__MAX_SIZE`. In an upstream's name, `_` stands for all that is neither letter nor digit: the
+user name for `docker.io` is `ENTREPOT_UPSTREAMS__DOCKER_IO__USERNAME`, that for `registry.local:5000` is
+`ENTREPOT_UPSTREAMS__REGISTRY_LOCAL_5000__USERNAME`. The upstream must be there already: built in, in the
+file, by `--upstream`, or by `ENTREPOT_UPSTREAMS`, which holds all upstreams at once as YAML or JSON.
 
 Lists are separated by commas, or a YAML or JSON list; sections are YAML or JSON. A variable that is set to
 nothing counts as not set. Variables that begin with `ENTREPOT_` and name no setting are refused, but for

@@ -36,6 +36,7 @@ Program = Annotated[str, Meta(extra={"form": forms.check_program})]
 File = Annotated[str, Meta(extra={"form": forms.resolve_file})]
 Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
 Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
+LogLevel = Literal["debug", "info", "warning", "error"]
 PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
 PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
 
@@ -156,9 +157,7 @@ class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 
 class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="Least severity that is written.")
-    ] = "info"
+    level: Annotated[LogLevel, Meta(description="Least severity that is written.")] = "info"
     format: Annotated[
         Literal["json", "console"], Meta(description="One JSON object a line, or text for people.")
     ] = "json"

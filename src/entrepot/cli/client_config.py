@@ -1,0 +1,73 @@
+"""``entrepot client-config``: prints the files that point a host at the cache."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import click
+
+from entrepot.cli.client_files import CLIENTS, Cache
+from entrepot.cli.options import config_option
+from entrepot.config.forms import check_endpoint, check_upstream_name
+from entrepot.config.load import load_settings
+
+__all__ = ["command"]
+
+
+def _read_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    try:
+        url = check_endpoint(value, Path())
+    except ValueError as error:
+        raise click.BadParameter(f"{error}, found {value!r}") from error
+    if urlsplit(url).path:
+        raise click.BadParameter("expected a URL without a path: clients accept none for a registry")
+    return url
+
+
+def _read_names(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[str, ...]
+) -> tuple[str, ...]:
+    for name in value:
+        try:
+            check_upstream_name(name, Path())
+        except ValueError as error:
+            raise click.BadParameter(f"{error}, found {name!r}") from error
+    return value
+
+
+@click.command()
+@click.argument("client", type=click.Choice(list(CLIENTS)))
+@click.option(
+    "--url",
+    required=True,
+    callback=_read_url,
+    help="Where the host finds the cache: http://cache.example:5000.",
+)
+@click.option(
+    "--upstream",
+    "upstreams",
+    multiple=True,
+    metavar="NAME",
+    callback=_read_names,
+    help="A registry to pull through the cache; without any, all that are configured. May be repeated.",
+)
+@config_option
+def command(*, client: str, url: str, upstreams: tuple[str, ...], file: Path | None) -> None:
+    """Print the files that point a host at the cache.
+
+    The files go to standard output, so that one alone can be redirected to its place; where they go
+    and what else is to be done, to standard error.
+    """
+    every_registry = client == "containerd" and not upstreams
+    names = upstreams or tuple(load_settings(file, os.environ, {}).upstreams)
+    setup = CLIENTS[client](Cache(url), () if every_registry else names)
+    for number, client_file in enumerate(setup.files):
+        click.echo(f"File: {client_file.path}", err=True)
+        has_comments = not client_file.path.endswith(".json")
+        click.echo(
+            "\n" * bool(number) + f"# {client_file.path}\n" * has_comments + client_file.content, nl=False
+        )
+    for note in setup.notes:
+        click.echo(note, err=True)

@@ -1,0 +1,47 @@
+"""``entrepot config``: checks and shows the configuration."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import click
+
+from entrepot.cli.options import config_option
+from entrepot.config.json_schema import json_schema
+from entrepot.config.load import load_settings
+from entrepot.config.show import render_settings
+
+__all__ = ["command"]
+
+
+@click.group()
+def command() -> None:
+    """Check and show the configuration."""
+
+
+@command.command()
+@config_option
+def check(*, file: Path | None) -> None:
+    """Check file and environment; tell every problem, or what would be served."""
+    settings = load_settings(file, os.environ, {})
+    others = [name for name in settings.upstreams if name != settings.default_upstream]
+    click.echo("OK")
+    click.echo(f"  file       {file or 'none'}")
+    click.echo(f"  listen     {settings.listen}")
+    click.echo(f"  data       {settings.data or 'chosen at start'}")
+    click.echo(f"  upstreams  {', '.join([f'{settings.default_upstream} (default)', *others])}")
+
+
+@command.command()
+@config_option
+def show(*, file: Path | None) -> None:
+    """Print all settings in force as YAML, secrets hidden."""
+    click.echo(render_settings(load_settings(file, os.environ, {})), nl=False)
+
+
+@command.command()
+def schema() -> None:
+    """Print the JSON schema of the configuration file."""
+    click.echo(json.dumps(json_schema(), indent=2))

@@ -1,0 +1,65 @@
+"""The program ``entrepot``: finds the command and turns its failures into messages and exit codes."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import IO, Any
+
+import click
+
+from entrepot.errors import EntrepotError, SettingsInvalid
+
+__all__ = ["main"]
+
+_COMMANDS = {
+    "serve": "Run the cache.",
+    "config": "Check and show the configuration.",
+    "client-config": "Print the files that point a host at the cache.",
+}
+
+
+class _Program(click.Group):
+    """Imports a command's module when it is called, so that the others' parts cost it no time."""
+
+    def list_commands(self, _ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        command: click.Command = import_module(f"entrepot.cli.{cmd_name.replace('-', '_')}").command
+        return command
+
+    def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl(list(_COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except SettingsInvalid as error:
+            raise _Misconfigured(str(error)) from error
+        except BrokenPipeError:  # Whoever read our output has had enough: click ends quietly.
+            raise
+        except (EntrepotError, OSError) as error:
+            raise _Failed(f"entrepot: {error}") from error
+
+
+class _Failed(click.ClickException):
+    """Shown as it is, on standard error."""
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        click.echo(self.message, file=file, err=file is None)
+
+
+class _Misconfigured(_Failed):
+    exit_code = 2
+
+
+@click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="entrepot", message="%(prog)s %(version)s")
+def main() -> None:
+    """Entrepot: a pull-through cache for container registries.
+
+    Exit codes: 0 done, 1 failed at run time, 2 wrong usage or configuration.
+    """
