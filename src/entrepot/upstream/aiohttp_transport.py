@@ -1,0 +1,145 @@
+"""Speaks HTTP through aiohttp, and is the only module that knows it."""
+
+from __future__ import annotations
+
+import asyncio
+import ssl
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from urllib.parse import urlsplit
+
+import aiohttp
+import yarl
+from multidict import CIMultiDictProxy
+
+from entrepot.config.schema import UpstreamSettings
+from entrepot.errors import UpstreamDown, UpstreamTimeout
+from entrepot.upstream.tls import TlsContexts
+from entrepot.upstream.transport import Ask, Response
+
+__all__ = ["AiohttpTransport"]
+
+_READ_BUFFER = 1 << 20
+_HEADER_LIMIT = 32 << 10  # Signed URLs of object stores outgrow the 8 KiB that aiohttp allows.
+_HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
+
+
+class AiohttpTransport:
+    """Connects when it is first asked.  Bounding the connections is the business of the endpoints' queues."""
+
+    def __init__(self, settings: UpstreamSettings, endpoint_hosts: frozenset[str]) -> None:
+        self._timeouts = settings.timeouts
+        self._proxy = settings.proxy
+        self._tls = TlsContexts(settings)
+        self._endpoint_hosts = endpoint_hosts
+        self._session: aiohttp.ClientSession | None = None
+
+    @asynccontextmanager
+    async def request(self, ask: Ask) -> AsyncIterator[Response]:
+        host = urlsplit(ask.url).netloc
+        with _translated(host):
+            response = await self._head(ask, host)
+        try:
+            yield _AiohttpResponse(response, host, self._timeouts.read)
+        finally:
+            # A body read to its end has given its connection back already; any other ends with it.
+            response.close()
+
+    async def close(self) -> None:
+        if self._session is not None:
+            session, self._session = self._session, None
+            await session.close()
+
+    async def _head(self, ask: Ask, host: str) -> aiohttp.ClientResponse:
+        try:
+            async with asyncio.timeout(self._timeouts.response):
+                return await self._open_session().request(
+                    ask.method,
+                    yarl.URL(ask.url, encoded=True),
+                    headers=ask.headers,
+                    data=ask.form,
+                    allow_redirects=False,
+                    proxy=self._proxy,
+                    ssl=self._context_for(ask.url, host),
+                )
+        except aiohttp.ConnectionTimeoutError as error:
+            raise UpstreamTimeout(
+                f"{host} accepted no connection within {self._timeouts.connect:g} s; "
+                "check the network, or set the proxy of this upstream"
+            ) from error
+        except TimeoutError as error:
+            raise UpstreamTimeout(f"{host} sent no answer within {self._timeouts.response:g} s") from error
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(limit=0),
+                headers=_HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(connect=self._timeouts.connect),
+                auto_decompress=False,
+                read_bufsize=_READ_BUFFER,
+                max_line_size=_HEADER_LIMIT,
+                max_field_size=_HEADER_LIMIT,
+            )
+        return self._session
+
+    def _context_for(self, url: str, host: str) -> ssl.SSLContext | bool:
+        if not url.startswith("https:"):
+            return True
+        if host in self._endpoint_hosts:
+            return self._tls.for_endpoints()
+        return self._tls.for_elsewhere()
+
+
+class _AiohttpResponse:
+    def __init__(self, response: aiohttp.ClientResponse, host: str, read_timeout: float) -> None:
+        self.status = response.status
+        self.headers = _joined(response.headers)
+        self._content = response.content
+        self._host = host
+        self._read_timeout = read_timeout
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        while chunk := await self._next():
+            yield chunk
+
+    async def _next(self) -> bytes:
+        with _translated(self._host):
+            try:
+                async with asyncio.timeout(self._read_timeout):
+                    return await self._content.readany()
+            except TimeoutError as error:
+                raise UpstreamTimeout(
+                    f"{self._host} fell silent for {self._read_timeout:g} s in the middle of an answer"
+                ) from error
+
+
+def _joined(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+    """Join what is repeated, as WWW-Authenticate may be (RFC 9110, section 5.3)."""
+    return {name.lower(): ", ".join(headers.getall(name)) for name in headers}
+
+
+@contextmanager
+def _translated(host: str) -> Iterator[None]:
+    """Say what happened to ``host`` in words of this program."""
+    try:
+        yield
+    except aiohttp.ClientConnectorDNSError as error:
+        raise UpstreamDown(f"the name of {host} does not resolve; check its spelling and the DNS") from error
+    except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+        raise UpstreamDown(f"the proxy on the way to {host} does not let through: {error}") from error
+    except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
+        raise UpstreamDown(
+            f"the certificate of {host} is not trusted; set ca_file to the authority that signed it: {error}"
+        ) from error
+    except aiohttp.ClientSSLError as error:
+        raise UpstreamDown(f"TLS with {host} failed; is it an http:// endpoint? {error}") from error
+    except aiohttp.ClientConnectorError as error:
+        raise UpstreamDown(f"{host} accepts no connections: {error.os_error.strerror or error}") from error
+    except aiohttp.ClientPayloadError as error:
+        raise UpstreamDown(f"{host} ended its answer too early") from error
+    except (aiohttp.ServerDisconnectedError, ConnectionError) as error:
+        raise UpstreamDown(f"{host} closed the connection without an answer") from error
+    except (aiohttp.ClientError, OSError, ValueError) as error:
+        raise UpstreamDown(f"{host} does not speak proper HTTP: {error}") from error

@@ -1,0 +1,127 @@
+"""Which Authorization an endpoint is sent: as its challenges ask, and only where credentials may go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+import structlog
+
+from entrepot.errors import Refused
+from entrepot.oci.challenge import Challenge, parse_challenges
+from entrepot.policy.access import may_send_credential
+from entrepot.upstream.credentials import Credential, CredentialSource
+from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.tokens import Tokens, TokenWish
+
+__all__ = ["Authorizer"]
+
+_log = structlog.get_logger()
+_NAME = "\0"  # Stands for the repository in what was learnt; no header can hold it.
+
+
+@dataclass(frozen=True, slots=True)
+class _Basic:
+    """The endpoint wants a user and a password itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Bearer:
+    """The endpoint wants a token; realm and scope have ``_NAME`` in place of the repository."""
+
+    realm: str
+    service: str
+    scope: str
+
+
+class Authorizer:
+    """Expects of an endpoint for every repository the challenge that it made for one.
+
+    This saves the first pull of each repository a request that would be refused.
+    """
+
+    def __init__(self, tokens: Tokens, credentials: CredentialSource, token_hosts: tuple[str, ...]) -> None:
+        self._tokens = tokens
+        self._credentials = credentials
+        self._token_hosts = token_hosts
+        self._learnt: dict[str, _Basic | _Bearer] = {}
+        self._withheld: set[str] = set()
+
+    async def header(self, endpoint: Endpoint, name: str, rejected: str | None = None) -> str | None:
+        """Return the Authorization for repository ``name``, ``None`` while none is known to be wanted.
+
+        ``rejected`` is one that the endpoint took no more.  Raises ``Refused`` when there is no
+        other, and all that fetching a token may.
+        """
+        match self._learnt.get(endpoint.url):
+            case None:
+                return None
+            case _Basic():
+                return await self._basic(endpoint, rejected)
+            case _Bearer() as bearer:
+                return await self._bearer(endpoint, bearer, name, rejected)
+
+    def learn(self, endpoint: Endpoint, name: str, www_authenticate: str) -> None:
+        """Keep what a 401 of the endpoint asks for; raise ``Refused`` when it is nothing known here."""
+        challenges = parse_challenges([www_authenticate])
+        bearer = next(filter(_wants_token, challenges), None)
+        if bearer is not None:
+            self._learnt[endpoint.url] = _bearer(bearer, name)
+        elif any(challenge.scheme == "basic" for challenge in challenges):
+            self._learnt[endpoint.url] = _Basic()
+        else:
+            raise Refused(f"{endpoint.host} answered 401 and asks for neither Basic nor Bearer")
+
+    async def _basic(self, endpoint: Endpoint, rejected: str | None) -> str:
+        credential = await self._credentials.current()
+        if credential is None or credential.is_identity_token:
+            raise Refused(f"{endpoint.host} asks for a user; set username and password of this upstream")
+        header = credential.basic()
+        if header == rejected:
+            raise Refused(f"{endpoint.host} refused the credential of {credential.username}")
+        return header
+
+    async def _bearer(self, endpoint: Endpoint, bearer: _Bearer, name: str, rejected: str | None) -> str:
+        credential = await self._credentials.current()
+        realm = bearer.realm.replace(_NAME, name)
+        if credential is not None and not may_send_credential(endpoint.url, realm, self._token_hosts):
+            credential = self._withhold(endpoint, realm)
+        wish = TokenWish(realm, bearer.service, bearer.scope.replace(_NAME, name), credential)
+        try:
+            token = await self._tokens.get(wish, rejected and rejected.removeprefix("Bearer "))
+        except Refused as refused:
+            if wish.host in self._withheld:
+                raise Refused(
+                    f"{refused}; or add {wish.host} to token_hosts, as the credential was not sent there"
+                ) from refused
+            raise
+        return f"Bearer {token}"
+
+    def _withhold(self, endpoint: Endpoint, realm: str) -> Credential | None:
+        host = urlsplit(realm).netloc
+        if host not in self._withheld:
+            self._withheld.add(host)
+            _log.warning(
+                "upstream.credential_withheld",
+                endpoint=endpoint.url,
+                token_host=host,
+                advice="add it to token_hosts",
+            )
+        return None
+
+
+def _wants_token(challenge: Challenge) -> bool:
+    realm = challenge.parameters.get("realm", "")
+    return challenge.scheme == "bearer" and realm.startswith(("https://", "http://"))
+
+
+def _bearer(challenge: Challenge, name: str) -> _Bearer:
+    """Make a template of a challenge; a realm may carry the scope in its query, as nvcr.io's does."""
+    parameters = challenge.parameters
+    path, mark, query = parameters["realm"].partition("?")
+    place, stand_in = f":{name}:", f":{_NAME}:"
+    return _Bearer(
+        path + mark + query.replace(place, stand_in),
+        parameters.get("service", ""),
+        parameters.get("scope", "").replace(place, stand_in),
+    )

@@ -1,0 +1,97 @@
+"""Blobs of one endpoint: confirmed, or streamed from any offset."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+
+from entrepot.errors import BlobNotHere, NotHere, Refused, UpstreamDown, UpstreamTimeout, WrongContent
+from entrepot.oci.digest import Digest
+from entrepot.oci.range import parse_content_range, range_header
+from entrepot.policy.breaker import FailureKind
+from entrepot.upstream.answers import content_length
+from entrepot.upstream.bodies import read_start
+from entrepot.upstream.client import Client, Wish
+from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.observer import Observer
+from entrepot.upstream.transport import Response
+
+__all__ = ["OpenBlob", "head_blob", "open_blob"]
+
+_KIND = "blob"
+
+
+class OpenBlob:
+    """A ``BlobStream``.  What goes wrong in its body is told to the endpoint's breaker."""
+
+    def __init__(self, response: Response, endpoint: Endpoint, observer: Observer, what: str) -> None:
+        self.start, self.stop, self.size = _extent(response, what)
+        self._response = response
+        self._endpoint = endpoint
+        self._observer = observer
+        self._what = what
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        position = self.start
+        try:
+            async for chunk in self._response.chunks():
+                self._observer.received(_KIND, len(chunk))
+                position += len(chunk)
+                if self.stop is not None and position > self.stop:
+                    raise WrongContent(
+                        f"{self._what}: more bytes came than the {self.stop - self.start} told"
+                    )
+                yield chunk
+            if self.stop is not None and position < self.stop:
+                raise UpstreamDown(f"{self._what}: ended {self.stop - position} bytes too early")
+        except UpstreamTimeout:
+            self._endpoint.fail(FailureKind.TIMEOUT)
+            raise
+        except UpstreamDown:
+            self._endpoint.fail(FailureKind.BROKEN_BODY)
+            raise
+
+
+async def head_blob(client: Client, endpoint: Endpoint, repository: str, digest: Digest) -> int | None:
+    """Ask by HEAD or, where that is of no use, for the first byte."""
+    if endpoint.trusts_head(_KIND):
+        try:
+            async with client.open(endpoint, _wish(repository, digest, {}, "HEAD")) as response:
+                return content_length(response.headers)
+        except (NotHere, Refused):
+            pass
+    wish = _wish(repository, digest, {"Range": range_header(0, 1)})
+    async with client.open(endpoint, wish) as response:
+        _, _, size = _extent(response, str(wish))
+        if response.status == 206:
+            await read_start(response)
+    endpoint.distrust_head(_KIND)
+    return size
+
+
+@asynccontextmanager
+async def open_blob(
+    client: Client, endpoint: Endpoint, repository: str, digest: Digest, *, start: int, stop: int | None
+) -> AsyncIterator[OpenBlob]:
+    headers = {"Range": range_header(start, stop)} if start > 0 or stop is not None else {}
+    wish = _wish(repository, digest, headers)
+    async with client.open(endpoint, wish) as response:
+        blob = OpenBlob(response, endpoint, client.observer, f"{wish} at {endpoint.host}")
+        if blob.start not in (0, start):
+            raise UpstreamDown(f"{wish} at {endpoint.host}: asked from {start}, answered from {blob.start}")
+        yield blob
+
+
+def _wish(repository: str, digest: Digest, headers: Mapping[str, str], method: str = "GET") -> Wish:
+    return Wish(repository, f"blobs/{digest}", _KIND, BlobNotHere, method, headers)
+
+
+def _extent(response: Response, what: str) -> tuple[int, int | None, int | None]:
+    """Return start, stop and size as the head tells them."""
+    if response.status != 206:
+        size = content_length(response.headers)
+        return 0, size, size
+    told = parse_content_range(response.headers.get("content-range", ""))
+    if told is None:
+        raise UpstreamDown(f"{what}: a part was sent without saying which")
+    return told.start, told.stop, told.size

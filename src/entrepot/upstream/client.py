@@ -1,0 +1,129 @@
+"""Sends one request to one endpoint: in its turn, authorized, along redirects, with failures told apart."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from urllib.parse import urljoin, urlsplit
+
+from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown
+from entrepot.ports.clock import Clock
+from entrepot.upstream.answers import Failed, failure
+from entrepot.upstream.authorizer import Authorizer
+from entrepot.upstream.bodies import read_start
+from entrepot.upstream.endpoint import Endpoint, origin_of
+from entrepot.upstream.observer import Observer
+from entrepot.upstream.transport import Ask, Response, Transport
+
+__all__ = ["Client", "Wish"]
+
+_MOST_REDIRECTS = 5
+_REDIRECTS = frozenset({301, 302, 303, 307, 308})
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What is wanted of whichever endpoint is asked.
+
+    ``rest`` is what follows the repository in the path (``blobs/sha256:...``), ``kind`` a word
+    for the metrics, and ``missing`` what a 404 means.
+    """
+
+    repository: str
+    rest: str
+    kind: str
+    missing: type[NotHere]
+    method: str = "GET"
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        return f"{self.repository}/{self.rest}"
+
+
+class Client:
+    def __init__(
+        self, transport: Transport, authorizer: Authorizer, observer: Observer, clock: Clock, *, known: bool
+    ) -> None:
+        """``known``: a credential is configured, which the messages of refusals tell."""
+        self._transport = transport
+        self._authorizer = authorizer
+        self.observer = observer
+        self._clock = clock
+        self._known = known
+
+    @asynccontextmanager
+    async def open(self, endpoint: Endpoint, wish: Wish) -> AsyncIterator[Response]:
+        """Hold a successful answer open; raise what any other means.
+
+        Raises ``NotHere``, ``Refused``, ``RateLimited``, ``UpstreamDown`` and their kinds.
+        """
+        async with endpoint.connections.place(), AsyncExitStack() as stack:
+            asked_at = self._clock.monotonic()
+            try:
+                response = await stack.enter_async_context(self._authorized(endpoint, wish))
+            except EntrepotError as failed:
+                self.observer.failed(wish.kind, failed)
+                raise
+            self.observer.answered(wish.kind, self._clock.monotonic() - asked_at)
+            yield response
+
+    @asynccontextmanager
+    async def _authorized(self, endpoint: Endpoint, wish: Wish) -> AsyncIterator[Response]:
+        """Answer one challenge: the first there is, or that to a token which has expired."""
+        name = endpoint.name_of(wish.repository)
+        rejected: str | None = None
+        for may_be_challenged in (True, False):
+            authorization = await self._authorizer.header(endpoint, name, rejected)
+            async with self._followed(endpoint, wish, authorization) as (response, url):
+                self.observer.told(response.headers)
+                if 200 <= response.status < 300:
+                    yield response
+                    return
+                is_own = origin_of(url) == endpoint.origin
+                if response.status != 401 or not is_own or not may_be_challenged:
+                    raise await self._failure(response, wish, urlsplit(url).netloc, is_own=is_own)
+                await read_start(response)
+                self._authorizer.learn(endpoint, name, response.headers.get("www-authenticate", ""))
+            rejected = authorization
+
+    @asynccontextmanager
+    async def _followed(
+        self, endpoint: Endpoint, wish: Wish, authorization: str | None
+    ) -> AsyncIterator[tuple[Response, str]]:
+        """Follow redirects, to wherever, but bring the credential to the endpoint's own origin only."""
+        url = endpoint.address(wish.repository, wish.rest)
+        for _ in range(_MOST_REDIRECTS + 1):
+            headers = dict(wish.headers)
+            if authorization is not None and origin_of(url) == endpoint.origin:
+                headers["Authorization"] = authorization
+            async with self._transport.request(Ask(wish.method, url, headers)) as response:
+                if response.status not in _REDIRECTS:
+                    yield response, url
+                    return
+                await read_start(response)
+                url = _target(url, response.headers.get("location", ""))
+        raise UpstreamDown(f"{wish} at {endpoint.host}: more than {_MOST_REDIRECTS} redirects")
+
+    async def _failure(self, response: Response, wish: Wish, host: str, *, is_own: bool) -> EntrepotError:
+        body = b"" if wish.method == "HEAD" else await read_start(response)
+        if not is_own and response.status in (400, 401, 403, 404):
+            # What a signed URL leads to knows no repositories, and may be signed for GET alone.
+            kind = Refused if wish.method == "HEAD" else UpstreamDown
+            return kind(f"{wish}: the redirect to {host} was answered {response.status}")
+        failed = Failed(response.status, response.headers, body, host, str(wish), wish.missing)
+        return failure(failed, self._clock.now(), has_credential=self._known)
+
+
+def _target(url: str, location: str) -> str:
+    """Resolve a Location; its signature must survive, so no character of it is quoted anew."""
+    try:
+        target = urljoin(url, location)
+        origin = origin_of(target)
+    except ValueError:
+        origin = ("", "", None)
+        target = location
+    is_plain = target.isascii() and target.isprintable() and " " not in target
+    if not location or not is_plain or origin[0] not in ("http", "https") or not origin[1]:
+        raise UpstreamDown(f"{urlsplit(url).netloc} redirects to nowhere: {location[:100]!r}")
+    return target

@@ -1,0 +1,128 @@
+"""One URL that serves an upstream: its paths, its breaker and its bounded connections."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from math import inf
+from urllib.parse import urlsplit
+
+from entrepot.errors import SettingsInvalid, UpstreamDown
+from entrepot.policy import breaker
+from entrepot.policy.breaker import FailureKind, Health
+from entrepot.ports.clock import Clock
+
+__all__ = ["Busy", "ConnectionQueue", "Endpoint", "Origin", "origin_of"]
+
+Origin = tuple[str, str, int | None]
+
+_DEFAULT_PORTS = {"http": 80, "https": 443}
+_QUEUE_DEADLINE = 300.0
+_LONGEST_QUEUE = 4096
+_DISTRUST_LASTS = 3600.0
+
+
+class Busy(UpstreamDown):
+    """No connection became free in time: that is this cache's doing, not the endpoint's."""
+
+
+class ConnectionQueue:
+    """Gives out a bounded number of places, first come, first served."""
+
+    def __init__(self, host: str, places: int, deadline: float = _QUEUE_DEADLINE) -> None:
+        self._host = host
+        self._places = asyncio.Semaphore(places)
+        self._deadline = deadline
+        self._waiting = 0
+
+    @asynccontextmanager
+    async def place(self) -> AsyncIterator[None]:
+        """Wait for a place and hold it; raise ``Busy`` when the wait or the queue is too long."""
+        if self._waiting >= _LONGEST_QUEUE:
+            raise Busy(f"{self._waiting} requests to {self._host} are waiting; raise max_connections")
+        self._waiting += 1
+        try:
+            async with asyncio.timeout(self._deadline):
+                await self._places.acquire()
+        except TimeoutError as error:
+            raise Busy(
+                f"no connection to {self._host} became free in {self._deadline:g} s; raise max_connections"
+            ) from error
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._places.release()
+
+
+class Endpoint:
+    """A path in the URL goes behind ``/v2``, and is part of every repository's name there.
+
+    So ``https://harbor.example/dockerhub`` serves ``/v2/dockerhub/library/alpine/...``.
+    """
+
+    def __init__(self, url: str, clock: Clock, max_connections: int) -> None:
+        parts = urlsplit(url)
+        if parts.scheme not in _DEFAULT_PORTS or not parts.hostname:
+            raise SettingsInvalid(f"endpoint {url}: expected an http:// or https:// URL")
+        path = parts.path.strip("/")
+        self.url = url
+        self.host = parts.netloc.rpartition("@")[2]
+        self.origin = origin_of(url)
+        self.connections = ConnectionQueue(self.host, max_connections)
+        self._root = f"{parts.scheme}://{self.host}/v2/"
+        self._prefix = path.removeprefix("v2").lstrip("/") if f"{path}/".startswith("v2/") else path
+        self._clock = clock
+        self._state = breaker.CLOSED
+        self._head_trusted_at: dict[str, float] = {}
+
+    def name_of(self, repository: str) -> str:
+        """Return the name by which this endpoint, and its tokens, know a repository."""
+        return f"{self._prefix}/{repository}" if self._prefix else repository
+
+    def address(self, repository: str, rest: str) -> str:
+        """Write the URL of ``rest`` (``manifests/latest``) in a repository."""
+        return f"{self._root}{self.name_of(repository)}/{rest}"
+
+    def trusts_head(self, kind: str) -> bool:
+        """Tell whether HEAD is of use for a kind of content: it is not for an hour after GET did better."""
+        return self._clock.monotonic() >= self._head_trusted_at.get(kind, -inf)
+
+    def distrust_head(self, kind: str) -> None:
+        self._head_trusted_at[kind] = self._clock.monotonic() + _DISTRUST_LASTS
+
+    @property
+    def health(self) -> Health:
+        return breaker.health(self._state, self._clock.monotonic())
+
+    @property
+    def retry_after(self) -> float:
+        """Seconds until it may be asked; 0 if it may be asked now."""
+        return breaker.retry_after(self._state, self._clock.monotonic())
+
+    @property
+    def is_rate_limited(self) -> bool:
+        limited_until = self._state.limited_until
+        return limited_until is not None and self._clock.monotonic() < limited_until
+
+    def ask(self) -> None:
+        """Note that it is being asked: if it is half open, others hold back meanwhile."""
+        self._state = breaker.on_probe(self._state, self._clock.monotonic())
+
+    def succeed(self) -> None:
+        self._state = breaker.on_success(self._state)
+
+    def fail(self, kind: FailureKind) -> None:
+        self._state = breaker.on_failure(self._state, self._clock.monotonic(), kind)
+
+    def limit(self, seconds: float | None) -> None:
+        """Note a 429 with its Retry-After."""
+        self._state = breaker.on_rate_limit(self._state, self._clock.monotonic(), seconds)
+
+
+def origin_of(url: str) -> Origin:
+    """Return what must be equal for a credential to be sent: scheme, host and port (RFC 6454)."""
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname or "", parts.port or _DEFAULT_PORTS.get(parts.scheme)

@@ -1,0 +1,128 @@
+"""Tries the endpoints of an upstream in order, skipping those known to fail."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import TypeVar, assert_never
+
+from entrepot.errors import (
+    EntrepotError,
+    NotHere,
+    RateLimited,
+    Refused,
+    UpstreamDown,
+    UpstreamTimeout,
+    WrongContent,
+)
+from entrepot.policy.breaker import FailureKind, Health
+from entrepot.policy.retry import (
+    GiveUp,
+    RetryAfter,
+    RetryVerdict,
+    TryNextEndpoint,
+    after_failure,
+    after_rate_limit,
+)
+from entrepot.ports.clock import Clock
+from entrepot.upstream.endpoint import Busy, Endpoint
+
+__all__ = ["Failover"]
+
+T = TypeVar("T")
+
+
+class Failover:
+    """Also the breaker of the upstream: the best of what holds for its endpoints."""
+
+    def __init__(self, endpoints: Sequence[Endpoint], clock: Clock, chance: Callable[[], float]) -> None:
+        self._endpoints = endpoints
+        self._clock = clock
+        self._chance = chance
+        self._asked = endpoints[0]
+
+    def health(self) -> Health:
+        healths = {endpoint.health for endpoint in self._endpoints}
+        return next(health for health in (Health.UP, Health.PROBING, Health.DOWN) if health in healths)
+
+    def doubt(self) -> None:
+        self._asked.fail(FailureKind.TIMEOUT)
+
+    async def run(self, call: Callable[[Endpoint], Awaitable[T]]) -> T:
+        """Return what ``call`` returns for the first endpoint where it succeeds.
+
+        A mirror may lack what the first endpoint has, so "not here" and "refused" count only if
+        every endpoint says so; then the first one's word is raised.
+        """
+        failures: list[EntrepotError] = []
+        for endpoint in self._endpoints:
+            if endpoint.health is Health.DOWN:
+                failures.append(_left_alone(endpoint))
+                continue
+            try:
+                return await self._insist(endpoint, call)
+            except (NotHere, Refused, RateLimited, UpstreamDown) as failure:
+                failures.append(failure)
+        transient = (failure for failure in failures if isinstance(failure, RateLimited | UpstreamDown))
+        raise next(transient, failures[0])
+
+    async def _insist(self, endpoint: Endpoint, call: Callable[[Endpoint], Awaitable[T]]) -> T:
+        """Ask one endpoint as often as the rules of retrying allow; its breaker counts that as one."""
+        attempt = 0
+        while True:
+            attempt += 1
+            self._asked = endpoint
+            endpoint.ask()
+            try:
+                result = await call(endpoint)
+            except (RateLimited, UpstreamDown) as failure:
+                verdict = self._judge(failure, attempt)
+                if not isinstance(verdict, RetryAfter):
+                    _blame(endpoint, failure)
+                    raise
+                await self._clock.sleep(verdict.seconds)
+            except (NotHere, Refused):
+                endpoint.succeed()
+                raise
+            else:
+                endpoint.succeed()
+                return result
+
+    def _judge(self, failure: RateLimited | UpstreamDown, attempt: int) -> RetryVerdict:
+        match failure:
+            case RateLimited():
+                return after_rate_limit(attempt, failure.retry_after, self._chance())
+            case Busy():
+                return TryNextEndpoint()
+            case UpstreamTimeout():
+                return after_failure(attempt, FailureKind.TIMEOUT, self._chance())
+            case WrongContent() if attempt > 1:
+                return GiveUp()
+            case UpstreamDown():
+                return after_failure(attempt, FailureKind.SERVER_ERROR, self._chance())
+            case _:
+                assert_never(failure)
+
+
+def _blame(endpoint: Endpoint, failure: RateLimited | UpstreamDown) -> None:
+    match failure:
+        case RateLimited():
+            endpoint.limit(failure.retry_after)
+        case Busy():
+            pass
+        case WrongContent():
+            endpoint.succeed()
+        case UpstreamTimeout():
+            endpoint.fail(FailureKind.TIMEOUT)
+        case UpstreamDown():
+            endpoint.fail(FailureKind.SERVER_ERROR)
+        case _:
+            assert_never(failure)
+
+
+def _left_alone(endpoint: Endpoint) -> RateLimited | UpstreamDown:
+    wait = endpoint.retry_after
+    if endpoint.is_rate_limited:
+        return RateLimited(
+            f"{endpoint.host} counts too many requests; it is left alone for {wait:.0f} s", wait
+        )
+    return UpstreamDown(f"{endpoint.host} failed a moment ago; it is asked again in {wait:.0f} s", wait)

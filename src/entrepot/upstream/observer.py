@@ -1,0 +1,49 @@
+"""Counts what is asked of one upstream, as the metrics have it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamTimeout
+from entrepot.policy.breaker import Health
+from entrepot.telemetry.metrics import Metrics
+from entrepot.upstream.answers import rate_limit
+from entrepot.upstream.endpoint import Endpoint
+
+__all__ = ["Observer"]
+
+_OUTCOMES = (
+    (NotHere, "not_found"),
+    (Refused, "refused"),
+    (RateLimited, "rate_limited"),
+    (UpstreamTimeout, "timeout"),
+)
+_HEALTHS = {Health.UP: 0, Health.PROBING: 1, Health.DOWN: 2}
+
+
+class Observer:
+    def __init__(self, upstream: str, metrics: Metrics) -> None:
+        self._upstream = upstream
+        self._metrics = metrics
+
+    def answered(self, kind: str, seconds: float) -> None:
+        self._metrics.upstream_requests(self._upstream, kind, "ok").inc()
+        self._metrics.upstream_seconds(self._upstream, kind).observe(seconds)
+
+    def failed(self, kind: str, failure: EntrepotError) -> None:
+        outcome = next((outcome for kinds, outcome in _OUTCOMES if isinstance(failure, kinds)), "error")
+        self._metrics.upstream_requests(self._upstream, kind, outcome).inc()
+
+    def received(self, kind: str, size: int) -> None:
+        self._metrics.received_bytes(self._upstream, kind).inc(size)
+
+    def told(self, headers: Mapping[str, str]) -> None:
+        """Keep what an answer says of the rate limit."""
+        if (told := rate_limit(headers)) is not None:
+            self._metrics.ratelimit(self._upstream).set(told.limit)
+            self._metrics.ratelimit_remaining(self._upstream).set(told.remaining)
+
+    def watch(self, endpoint: Endpoint) -> None:
+        """Show an endpoint's health as it is whenever the metrics are read: time alone changes it."""
+        gauge = self._metrics.endpoint_health(self._upstream, endpoint.url)
+        gauge.set_function(lambda: _HEALTHS[endpoint.health])

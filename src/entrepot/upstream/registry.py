@@ -1,0 +1,106 @@
+"""The port ``Upstream`` for real registries."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from entrepot.config.schema import UpstreamSettings
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Reference
+from entrepot.ports.clock import Clock
+from entrepot.ports.upstream import BlobStream, Breaker, FetchedManifest, ManifestHead
+from entrepot.telemetry.metrics import Metrics
+from entrepot.upstream import blobs, listings, manifests
+from entrepot.upstream.aiohttp_transport import AiohttpTransport
+from entrepot.upstream.authorizer import Authorizer
+from entrepot.upstream.client import Client
+from entrepot.upstream.credentials import credential_source
+from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.failover import Failover
+from entrepot.upstream.observer import Observer
+from entrepot.upstream.tokens import Tokens
+
+__all__ = ["RegistryUpstream"]
+
+
+class RegistryUpstream:
+    """Dials nobody and reads no more than the files of its TLS settings until it is asked.
+
+    Raises ``SettingsInvalid`` when those files, or an endpoint's URL, are of no use.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        settings: UpstreamSettings,
+        clock: Clock,
+        metrics: Metrics,
+        chance: Callable[[], float] = random.random,
+    ) -> None:
+        """``chance`` gives numbers in [0, 1), which spread retries."""
+        endpoints = [
+            Endpoint(url, clock, settings.max_connections)
+            for url in settings.endpoints or (f"https://{name}",)
+        ]
+        hosts = [endpoint.host for endpoint in endpoints]
+        observer = Observer(name, metrics)
+        for endpoint in endpoints:
+            observer.watch(endpoint)
+        self._transport = AiohttpTransport(settings, frozenset(hosts))
+        self._tokens = Tokens(self._transport, clock)
+        credentials = credential_source(name, hosts, settings, clock)
+        authorizer = Authorizer(self._tokens, credentials, settings.token_hosts)
+        self._client = Client(self._transport, authorizer, observer, clock, known=_has_credential(settings))
+        self._failover = Failover(endpoints, clock, chance)
+
+    @property
+    def breaker(self) -> Breaker:
+        return self._failover
+
+    async def head_manifest(self, repository: str, reference: Reference) -> ManifestHead:
+        return await self._failover.run(
+            lambda endpoint: manifests.head_manifest(self._client, endpoint, repository, reference)
+        )
+
+    async def get_manifest(self, repository: str, reference: Reference) -> FetchedManifest:
+        return await self._failover.run(
+            lambda endpoint: manifests.get_manifest(self._client, endpoint, repository, reference)
+        )
+
+    async def head_blob(self, repository: str, digest: Digest) -> int | None:
+        return await self._failover.run(
+            lambda endpoint: blobs.head_blob(self._client, endpoint, repository, digest)
+        )
+
+    @asynccontextmanager
+    async def open_blob(
+        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None
+    ) -> AsyncIterator[BlobStream]:
+        """Fail over until the head of an answer has come; whoever reads on resumes by asking again."""
+        async with AsyncExitStack() as stack:
+            yield await self._failover.run(
+                lambda endpoint: stack.enter_async_context(
+                    blobs.open_blob(self._client, endpoint, repository, digest, start=start, stop=stop)
+                )
+            )
+
+    async def tags(self, repository: str) -> list[str]:
+        return await self._failover.run(
+            lambda endpoint: listings.list_tags(self._client, endpoint, repository)
+        )
+
+    async def referrers(self, repository: str, digest: Digest) -> bytes:
+        return await self._failover.run(
+            lambda endpoint: listings.list_referrers(self._client, endpoint, repository, digest)
+        )
+
+    async def close(self) -> None:
+        """Close every connection; what is still running fails."""
+        await self._tokens.close()
+        await self._transport.close()
+
+
+def _has_credential(settings: UpstreamSettings) -> bool:
+    return any((settings.username, settings.credential_helper, settings.docker_config))

@@ -1,0 +1,50 @@
+"""The seam to the HTTP library, one method wide."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+__all__ = ["Ask", "Response", "Transport"]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One HTTP request; ``url`` goes out exactly as it is written, ``form`` makes it a POST's body."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str]
+    form: Mapping[str, str] | None = None
+
+
+class Response(Protocol):
+    """An answer whose head has come.  Names of ``headers`` are in lower case, repeated ones joined."""
+
+    @property
+    def status(self) -> int: ...
+
+    @property
+    def headers(self) -> Mapping[str, str]: ...
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives, never decoded, in pieces that are not empty.
+
+        Raises ``UpstreamTimeout`` after a silence of the read timeout, and ``UpstreamDown`` when the
+        connection breaks or the body ends before its length is reached.
+        """
+        ...
+
+
+class Transport(Protocol):
+    def request(self, ask: Ask) -> AbstractAsyncContextManager[Response]:
+        """Ask, and wait for the head.  Redirects are answers like others; so is every status.
+
+        Leaving the context before the body has ended closes the connection.  Raises ``UpstreamTimeout``
+        and ``UpstreamDown``, whatever goes wrong.
+        """
+        ...
+
+    async def close(self) -> None: ...
