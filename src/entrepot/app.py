@@ -1,1 +1,233 @@
-"""The composition root."""
+"""The composition root: the only module that knows which parts stand behind the ports."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import msgspec
+import uvloop
+
+from entrepot.config.data_folder import prepare_data_folder
+from entrepot.config.forms import parse_listen
+from entrepot.config.schema import FreshnessSettings, Settings, UpstreamSettings
+from entrepot.engine.blobs import Blobs
+from entrepot.engine.fills import Fills
+from entrepot.engine.listings import Lists
+from entrepot.engine.manifests import Manifests
+from entrepot.engine.sites import Site, Sites
+from entrepot.engine.tasks import Tasks
+from entrepot.engine.uses import Uses
+from entrepot.errors import EntrepotError, MetadataFailed, SettingsInvalid
+from entrepot.http.face import Face
+from entrepot.http.server.asgi import Scope
+from entrepot.http.server.serve import Server
+from entrepot.http.status import Status
+from entrepot.http.v2.registry import Registry
+from entrepot.jobs.schedule import every
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.oci.digest import Digest
+from entrepot.policy.access import PullRules
+from entrepot.policy.freshness import Freshness, TagRules
+from entrepot.policy.routing import UpstreamTable
+from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.storage.lock import FolderLock
+from entrepot.telemetry.access import AccessLog
+from entrepot.telemetry.log import configure_log, log
+from entrepot.telemetry.metrics import Metrics
+from entrepot.upstream.registry import RegistryUpstream
+
+__all__ = ["serve"]
+
+_FLUSH_SECONDS = 5.0
+
+
+def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
+    """Run the cache until SIGTERM or SIGINT; return the exit status.
+
+    ``reload`` reads the settings anew, at SIGHUP.  Raises ``EntrepotError`` where the data
+    folder cannot be used.
+    """
+    configure_log(settings.log.level, settings.log.format)
+    _raise_descriptor_limit()
+    folder = prepare_data_folder(settings.data)
+    lock = FolderLock(folder)
+    try:
+        return uvloop.run(_run(settings, reload, folder))
+    finally:
+        lock.release()
+
+
+async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path) -> int:
+    application = Application(settings, folder)
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    loop.add_signal_handler(signal.SIGHUP, lambda: application.reload(reload))
+    try:
+        await application.start()
+        gc.freeze()
+        await stop.wait()
+    except OSError as failure:
+        message = f"listen: cannot serve on {settings.listen}: {failure.strerror or failure}"
+        raise SettingsInvalid(message) from failure
+    finally:
+        await application.stop()
+    return 0
+
+
+class Application:
+    """All parts, put together; ``start``, then ``stop``."""
+
+    def __init__(self, settings: Settings, folder: Path) -> None:
+        self._settings = settings
+        self._clock = _SystemClock()
+        self._metrics = Metrics()
+        self._upstreams: dict[str, RegistryUpstream] = {}
+        self._retired: list[RegistryUpstream] = []
+        self._is_draining = False
+        self._tasks = Tasks(_log_crash)
+        self._store = FilesystemBlobs(folder)
+        self._metadata = SqlMetadata.open(folder / "entrepot.db")
+        self._sites = Sites(*self._build_sites(settings))
+        self._uses = Uses(self._metadata, self._clock)
+        self._fills = Fills(self._store, self._clock, self._tasks, self._note_stored)
+        self._manifests = Manifests(
+            self._sites, self._metadata, self._uses, self._clock, settings.cache.memory
+        )
+        self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
+        self._lists = Lists(self._sites, self._metadata, self._clock)
+        self._access = self._build_access_log(settings)
+        self._server = Server(self._build_face(), on_error=_log_error)
+
+    async def start(self) -> None:
+        _ = self._tasks.spawn(every(_FLUSH_SECONDS, self._uses.flush, self._clock), "flush uses")
+        addresses = await self._server.start(*parse_listen(self._settings.listen))
+        log.info(
+            "listening",
+            addresses=[f"{host}:{port}" for host, port in addresses],
+            upstreams=list(self._upstreams),
+        )
+
+    def reload(self, load: Callable[[], Settings]) -> None:
+        """Take up changed settings of upstreams and log; keep all as it is where they are wrong."""
+        try:
+            settings = load()
+            self._sites.replace(*self._build_sites(settings))
+        except EntrepotError as failure:
+            log.error("settings_refused", reason=str(failure))
+            return
+        configure_log(settings.log.level, settings.log.format)
+        fixed = [name for name in ("listen", "data", "cache") if _differ(name, self._settings, settings)]
+        self._settings = settings
+        log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
+
+    async def stop(self) -> None:
+        """Let running answers finish; leave fills to be resumed; write down what is in memory."""
+        self._is_draining = True
+        log.info("draining", connections=self._server.connections)
+        await self._server.stop(self._settings.drain_timeout)
+        await self._tasks.close()
+        for part in (self._manifests, self._blobs, self._lists, self._fills):
+            await part.close()
+        await self._uses.flush()
+        for upstream in [*self._upstreams.values(), *self._retired]:
+            await upstream.close()
+        await self._metadata.close()
+        self._store.close()
+        log.info("stopped")
+        if self._access is not None:
+            self._access.close()
+
+    def _build_sites(self, settings: Settings) -> tuple[UpstreamTable, Mapping[str, Site]]:
+        """Make the table of upstreams; one whose settings did not change stays, connections and all."""
+        before = self._settings.upstreams
+        upstreams = {
+            name: self._upstreams[name]
+            if name in self._upstreams and before.get(name) == configured
+            else RegistryUpstream(name, configured, self._clock, self._metrics)
+            for name, configured in settings.upstreams.items()
+        }
+        kept = set(map(id, upstreams.values()))
+        # Fills under way still read from the others.
+        self._retired += [upstream for upstream in self._upstreams.values() if id(upstream) not in kept]
+        self._upstreams = upstreams
+        hostnames = {host: name for name, known in settings.upstreams.items() for host in known.hostnames}
+        table = UpstreamTable.build(upstreams, hostnames, settings.default_upstream)
+        return table, {name: _site(upstreams[name], settings.upstreams[name]) for name in upstreams}
+
+    def _build_access_log(self, settings: Settings) -> AccessLog | None:
+        if not settings.log.access:
+            return None
+        dropped = self._metrics.log_lines_dropped()
+        return AccessLog(sys.stderr.buffer, settings.log.format, dropped.inc)
+
+    def _build_face(self) -> Face:
+        registry = Registry(self._sites, self._manifests, self._blobs, self._lists)
+        status = Status(self._obstacle, self._render_metrics)
+        return Face(registry, status, self._metrics, self._access, self._clock)
+
+    async def _note_stored(self, digest: Digest, size: int) -> None:
+        try:
+            await self._metadata.record_stored(digest, size, self._clock.now())
+        except MetadataFailed as failure:
+            log.warning("blob_not_recorded", digest=str(digest), reason=str(failure))
+
+    def _obstacle(self) -> str | None:
+        return "draining" if self._is_draining else None
+
+    def _render_metrics(self) -> bytes:
+        self._metrics.connections().set(self._server.connections)
+        return self._metrics.render()
+
+
+def _site(upstream: RegistryUpstream, settings: UpstreamSettings) -> Site:
+    base = _freshness(settings.freshness)
+    rules = tuple((rule.tags, base.overridden(_overrides(rule))) for rule in settings.tag_rules)
+    pulls = PullRules(settings.repositories.allow, settings.repositories.deny)
+    return Site(upstream, TagRules(base, rules, settings.freshness.immutable_tags), pulls)
+
+
+def _freshness(settings: FreshnessSettings) -> Freshness:
+    values = msgspec.structs.asdict(settings)
+    del values["immutable_tags"]
+    return Freshness(**values)
+
+
+def _overrides(rule: msgspec.Struct) -> dict[str, float | None]:
+    return {name: value for name, value in msgspec.structs.asdict(rule).items() if name != "tags"}
+
+
+def _differ(name: str, before: Settings, after: Settings) -> bool:
+    return bool(getattr(before, name) != getattr(after, name))
+
+
+def _raise_descriptor_limit() -> None:
+    """Ask for as many open files as the system allows: each client and each open blob is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _log_crash(task: str, failure: BaseException) -> None:
+    log.error("task_failed", task=task, exc_info=failure)
+
+
+def _log_error(scope: Scope, error: Exception) -> None:
+    log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
+
+
+class _SystemClock:
+    def now(self) -> float:
+        return time.time()  # noqa: TID251 - this is the clock that everything else is handed.
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.sleep(seconds)

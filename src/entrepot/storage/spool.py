@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from entrepot.errors import DiskFull
+from entrepot.errors import DiskFull, StoreFailed
 from entrepot.storage.journal import Journal
 
 __all__ = ["FileSpool"]
@@ -81,9 +81,10 @@ class FileSpool:
     def _feed(self, hasher: Any, start: int, stop: int) -> None:
         buffer = memoryview(bytearray(min(_STEP, stop - start)))
         while start < stop:
-            count = os.preadv(self._fd, [buffer[: stop - start]], start)
+            with _translated(self._part):
+                count = os.preadv(self._fd, [buffer[: stop - start]], start)
             if count == 0:
-                raise EOFError(f"{self._part} is shorter than its journal says")
+                raise StoreFailed(f"{self._part} is shorter than its journal says")
             hasher.update(buffer[:count])
             start += count
 
@@ -95,11 +96,12 @@ class FileSpool:
             _make_folder(self._target.parent)
             os.replace(self._part, self._target)
             _sync_folder(self._target.parent)
-        self._forget()
+            self._forget()
 
     def _remove(self) -> None:
-        self._part.unlink(missing_ok=True)
-        self._forget()
+        with _translated(self._part):
+            self._part.unlink(missing_ok=True)
+            self._forget()
 
     def _forget(self) -> None:
         self._journal.remove()
@@ -110,8 +112,9 @@ class FileSpool:
             if self._resumable and self._empty:
                 self._remove()
             elif self._resumable:
-                os.fdatasync(self._fd)
-                self._journal.synced()
+                with _translated(self._part):
+                    os.fdatasync(self._fd)
+                    self._journal.synced()
         finally:
             self._journal.close()
             os.close(self._fd)
@@ -119,13 +122,13 @@ class FileSpool:
 
 @contextmanager
 def _translated(path: Path) -> Iterator[None]:
-    """Turn the operating system's word for a full disk into the program's own."""
+    """Turn the operating system's failures into the program's own."""
     try:
         yield
     except OSError as failure:
         if failure.errno in _NO_ROOM:
             raise DiskFull(f"no room for {path}: {failure.strerror}") from failure
-        raise
+        raise StoreFailed(f"cannot use {path}: {failure.strerror}") from failure
 
 
 def _make_folder(folder: Path) -> None:

@@ -1,0 +1,90 @@
+"""One request and its answer, as the handlers see them: a thin skin over ASGI."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import parse_qsl
+
+from entrepot.engine.pieces import Piece, Span
+from entrepot.http.server.asgi import Headers, Scope, Send
+from entrepot.oci.reference import Repository
+
+__all__ = ["API_VERSION", "Call"]
+
+API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
+
+
+class Call:
+    """What is learnt on the way (``repository``, ``cache``) is there for the log when the answer is out."""
+
+    __slots__ = (
+        "_headers",
+        "_query",
+        "_send",
+        "cache",
+        "kind",
+        "method",
+        "reference",
+        "repository",
+        "scope",
+        "sent_bytes",
+        "status",
+    )
+
+    def __init__(self, scope: Scope, send: Send) -> None:
+        self.scope = scope
+        self.method: str = scope["method"]
+        self.kind = "other"
+        self.repository: Repository | None = None
+        self.reference: str | None = None
+        self.cache: str | None = None
+        self.status = 0
+        """The status that was sent; 0 before any was."""
+        self.sent_bytes = 0
+        self._send = send
+        self._headers: dict[bytes, bytes] = {}
+        self._query: dict[str, str] | None = None
+
+    def header(self, name: bytes) -> str | None:
+        """Return a header by its lower-case name; several lines of it are joined (RFC 9110, 5.3)."""
+        if not self._headers:
+            for key, value in self.scope["headers"]:
+                self._headers[key] = self._headers[key] + b", " + value if key in self._headers else value
+        value = self._headers.get(name)
+        return None if value is None else value.decode("latin-1")
+
+    def query(self, name: str) -> str | None:
+        if self._query is None:
+            raw: bytes = self.scope["query_string"]
+            self._query = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)) if raw else {}
+        return self._query.get(name)
+
+    async def reply(self, status: int, headers: Headers, body: bytes = b"") -> None:
+        """Answer with a body that is at hand; a HEAD gets its length and not its bytes."""
+        await self.begin(status, [*headers, (b"content-length", str(len(body)).encode())])
+        if self.method != "HEAD":
+            self.sent_bytes += len(body)
+        await self._send({"type": "http.response.body", "body": body})
+
+    async def reply_not_modified(self, headers: Headers) -> None:
+        """Answer 304: the client holds what it would get."""
+        await self.begin(304, headers)
+        await self.end()
+
+    async def begin(self, status: int, headers: Iterable[tuple[bytes, bytes]]) -> None:
+        self.status = status
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+
+    async def send(self, piece: Piece) -> None:
+        """Send a part of the body: bytes, or a stretch of a file that the kernel copies."""
+        if isinstance(piece, Span):
+            count = piece.stop - piece.start
+            message = {"type": "http.response.zerocopysend", "file": piece.file, "offset": piece.start}
+            await self._send(message | {"count": count, "more_body": True})
+            self.sent_bytes += count
+        else:
+            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            self.sent_bytes += len(piece)
+
+    async def end(self) -> None:
+        await self._send({"type": "http.response.body", "body": b""})

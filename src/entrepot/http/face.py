@@ -1,0 +1,77 @@
+"""The ASGI application: every request comes in here, and is counted and logged on its way out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+from entrepot.errors import EntrepotError
+from entrepot.http.call import Call
+from entrepot.http.server.asgi import Receive, Scope, Send
+from entrepot.http.status import Status
+from entrepot.http.v2.registry import Registry
+from entrepot.oci.route import parse_route
+from entrepot.ports.clock import Clock
+from entrepot.telemetry.access import AccessEntry, AccessLog
+from entrepot.telemetry.log import log
+from entrepot.telemetry.metrics import Metrics
+
+__all__ = ["Face"]
+
+
+class Face:
+    """``access`` is ``None`` where no access log is wanted."""
+
+    def __init__(
+        self, registry: Registry, status: Status, metrics: Metrics, access: AccessLog | None, clock: Clock
+    ) -> None:
+        self._registry = registry
+        self._status = status
+        self._metrics = metrics
+        self._access = access
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+        call = Call(scope, send)
+        begun = self._clock.monotonic()
+        try:
+            await self._answer(call)
+        except EntrepotError as failure:
+            # The answer has begun and cannot end well: returning breaks it off, visibly to the client.
+            log.warning("answer_broken", path=scope["path"], reason=str(failure))
+        finally:
+            self._note(call, self._clock.monotonic() - begun)
+
+    async def _answer(self, call: Call) -> None:
+        path: bytes = call.scope["raw_path"]
+        page = self._status.pages.get(path)
+        if page is not None and call.method in {"GET", "HEAD"}:
+            await page(call)
+        else:
+            await self._registry.answer(call, parse_route(call.method, path))
+
+    def _note(self, call: Call, seconds: float) -> None:
+        upstream = call.repository.upstream if call.repository is not None else "-"
+        outcome = call.cache or ("error" if call.status >= 400 else "-")
+        metrics = self._metrics
+        metrics.requests(upstream, call.kind, outcome, call.status).inc()
+        metrics.request_seconds(call.kind, outcome).observe(seconds)
+        metrics.sent_bytes(upstream, call.kind).inc(call.sent_bytes)
+        if self._access is not None:
+            self._access.record(self._entry(call, seconds))
+
+    def _entry(self, call: Call, seconds: float) -> AccessEntry:
+        scope, repository = call.scope, call.repository
+        return AccessEntry(
+            time=datetime.fromtimestamp(self._clock.now(), UTC),
+            remote=scope["client"][0],
+            method=call.method,
+            path=scope["path"],
+            status=call.status,
+            size=call.sent_bytes,
+            duration_seconds=seconds,
+            upstream=repository.upstream if repository is not None else None,
+            repository=repository.name if repository is not None else None,
+            reference=call.reference,
+            cache=call.cache,
+            user_agent=call.header(b"user-agent"),
+        )

@@ -1,0 +1,38 @@
+"""Headers that the answers of several handlers share."""
+
+from __future__ import annotations
+
+from entrepot.http.call import API_VERSION, Call
+from entrepot.http.server.asgi import Headers
+from entrepot.oci.digest import Digest
+
+__all__ = ["base_headers", "content_headers", "stale_headers"]
+
+
+def base_headers(call: Call) -> Headers:
+    """Name the protocol, and the namespace where the client named it (distribution-spec, "ns")."""
+    headers = [API_VERSION]
+    namespace = call.query("ns")
+    if namespace:
+        headers.append((b"oci-namespace", namespace.encode()))
+    return headers
+
+
+def content_headers(call: Call, digest: Digest, media_type: str) -> Headers:
+    name = str(digest).encode()
+    return [
+        (b"content-type", media_type.encode("latin-1")),
+        (b"docker-content-digest", name),
+        (b"etag", b'"' + name + b'"'),
+        *base_headers(call),
+    ]
+
+
+def stale_headers(age: float | None) -> Headers:
+    """Say of a stale answer, ``age`` seconds old, that it was not confirmed (RFC 7234, 5.5 and 5.1)."""
+    if age is None:
+        return []
+    return [
+        (b"warning", b'299 entrepot "served from the cache, not confirmed by the upstream"'),
+        (b"age", str(int(age)).encode()),
+    ]

@@ -1,0 +1,36 @@
+"""One process per data folder."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+from pathlib import Path
+
+from entrepot.errors import StoreFailed
+
+__all__ = ["FolderLock"]
+
+
+class FolderLock:
+    """Held from its making to ``release``, or to the death of the process: the kernel lets go of it."""
+
+    def __init__(self, folder: Path) -> None:
+        """Raise ``StoreFailed`` where another process holds the folder; the message tells which."""
+        path = folder / "entrepot.lock"
+        try:
+            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as failure:
+            raise StoreFailed(f"{path} cannot be opened: {failure.strerror}") from failure
+        try:
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError as failure:
+            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            os.close(self._fd)
+            raise StoreFailed(
+                f"{folder} is in use by process {holder}: stop that one, or choose another data folder"
+            ) from failure
+        os.ftruncate(self._fd, 0)
+        os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
+
+    def release(self) -> None:
+        os.close(self._fd)

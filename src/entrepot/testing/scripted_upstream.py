@@ -1,0 +1,128 @@
+"""An upstream in memory, for tests of the engine: every byte it sends is asked for by the test."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+from entrepot.errors import BlobNotHere, EntrepotError, ManifestNotHere, UpstreamDown
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Reference, Tag
+from entrepot.policy.breaker import Health
+from entrepot.ports.upstream import FetchedManifest, ManifestHead
+
+__all__ = ["ScriptedBreaker", "ScriptedUpstream"]
+
+_MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
+
+
+class ScriptedBreaker:
+    def __init__(self) -> None:
+        self.state = Health.UP
+        self.doubts = 0
+
+    def health(self) -> Health:
+        return self.state
+
+    def doubt(self) -> None:
+        self.doubts += 1
+
+
+@dataclass(slots=True)
+class _Stream:
+    upstream: ScriptedUpstream
+    content: bytes
+    start: int
+    stop: int | None
+    size: int | None
+    cut: int | None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        end = len(self.content) if self.stop is None else self.stop
+        for position in range(self.start, end, self.upstream.chunk):
+            await self.upstream.gate.wait()
+            if self.cut is not None and position - self.start >= self.cut:
+                raise UpstreamDown("the connection broke")
+            chunk = self.content[position : min(position + self.upstream.chunk, end)]
+            self.upstream.sent += len(chunk)
+            yield chunk
+
+
+@dataclass(slots=True)
+class ScriptedUpstream:
+    """Holds blobs and manifests by repository; ``failure`` is raised by whatever is asked while it is set."""
+
+    blobs: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
+    manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
+    chunk: int = 64 << 10
+    honours_range: bool = True
+    tells_size: bool = True
+    failure: EntrepotError | None = None
+    cuts: list[int] = field(default_factory=list)
+    """After how many bytes the next downloads break."""
+    gate: asyncio.Event = field(default_factory=asyncio.Event)
+    """Closed, it holds back the next chunk of every download and every answer about manifests."""
+    breaker: ScriptedBreaker = field(default_factory=ScriptedBreaker)
+    asked: list[str] = field(default_factory=list)
+    downloads: list[tuple[int, int | None]] = field(default_factory=list)
+    sent: int = 0
+
+    def __post_init__(self) -> None:
+        self.gate.set()
+
+    async def head_manifest(self, repository: str, reference: Reference) -> ManifestHead:
+        content = await self._manifest("HEAD", repository, reference)
+        return ManifestHead(Digest.of(content), _MEDIA_TYPE, len(content))
+
+    async def get_manifest(self, repository: str, reference: Reference) -> FetchedManifest:
+        content = await self._manifest("GET", repository, reference)
+        return FetchedManifest(Digest.of(content), _MEDIA_TYPE, content)
+
+    async def head_blob(self, repository: str, digest: Digest) -> int | None:
+        self._ask(f"HEAD {repository} {digest}")
+        content = self._blob(repository, digest)
+        return len(content) if self.tells_size else None
+
+    @asynccontextmanager
+    async def open_blob(
+        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None
+    ) -> AsyncGenerator[_Stream]:
+        self._ask(f"GET {repository} {digest}")
+        self.downloads.append((start, stop))
+        content = self._blob(repository, digest)
+        if not self.honours_range:
+            start, stop = 0, None
+        size = len(content) if self.tells_size else None
+        cut = self.cuts.pop(0) if self.cuts else None
+        await asyncio.sleep(0)
+        yield _Stream(self, content, start, size if stop is None else stop, size, cut)
+
+    async def tags(self, repository: str) -> list[str]:
+        self._ask(f"TAGS {repository}")
+        return [tag for name, tag in self.manifests if name == repository and ":" not in tag]
+
+    async def referrers(self, repository: str, digest: Digest) -> bytes:
+        self._ask(f"REFERRERS {repository} {digest}")
+        return b'{"schemaVersion":2,"manifests":[]}'
+
+    async def _manifest(self, method: str, repository: str, reference: Reference) -> bytes:
+        self._ask(f"{method} {repository} {reference}")
+        await self.gate.wait()
+        for (name, tag), content in self.manifests.items():
+            is_meant = tag == reference.name if isinstance(reference, Tag) else reference.names(content)
+            if name == repository and is_meant:
+                return content
+        raise ManifestNotHere(f"{repository} has no {reference}")
+
+    def _blob(self, repository: str, digest: Digest) -> bytes:
+        content = self.blobs.get((repository, digest))
+        if content is None:
+            raise BlobNotHere(f"{repository} has no {digest}")
+        return content
+
+    def _ask(self, what: str) -> None:
+        self.asked.append(what)
+        if self.failure is not None:
+            raise self.failure

@@ -1,0 +1,224 @@
+"""Fills: one download, many readers, right bytes or none."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import random
+
+import pytest
+from tests.engine.conftest import MIB, Yard, take
+
+from entrepot.engine.fetch import Source
+from entrepot.errors import BlobNotHere, UpstreamDown, WrongContent
+
+CONTENT = random.Random(7).randbytes(5 * MIB + 12345)
+
+
+async def _settle(yard: Yard) -> None:
+    for _ in range(200):
+        if not len(yard.fills):
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("the fill did not come to its end")
+
+
+async def test_a_cold_blob_is_read_whole_and_kept(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    assert await yard.read(source) == CONTENT
+    await _settle(yard)
+    assert yard.held(source.digest) == CONTENT
+    assert yard.stored == [(source.digest, len(CONTENT))]
+
+
+async def test_an_empty_blob_is_a_blob(yard: Yard) -> None:
+    source = yard.add(b"")
+    assert await yard.read(source) == b""
+    await _settle(yard)
+    assert yard.held(source.digest) == b""
+
+
+async def test_fifty_readers_cost_one_download(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(yard.read(source)) for _ in range(50)]
+    assert all(reader.result() == CONTENT for reader in readers)
+    assert yard.upstream.downloads == [(0, None)]
+    assert yard.upstream.sent == len(CONTENT)
+
+
+async def test_bytes_are_served_while_the_rest_is_still_to_come(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    async with yard.fills.reading(source, None) as fill:
+        await fill.ready(0, None)
+        pieces = fill.pieces(0, None)
+        assert take(await anext(pieces)) == CONTENT[: yard.upstream.chunk]
+        yard.upstream.gate.clear()
+        assert yard.upstream.sent < len(CONTENT)
+        yard.upstream.gate.set()
+        await pieces.aclose()
+
+
+async def test_the_download_goes_on_when_every_client_has_left(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    async with yard.fills.reading(source, None) as fill:
+        await fill.ready(0, None)
+    await _settle(yard)
+    assert yard.held(source.digest) == CONTENT
+
+
+@pytest.mark.parametrize("cuts", [[3 * MIB], [MIB, MIB, MIB], [2 * MIB, 0, 0, 2 * MIB]])
+async def test_a_broken_connection_is_taken_up_where_it_broke(yard: Yard, cuts: list[int]) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = list(cuts)
+    assert await yard.read(source) == CONTENT
+    assert yard.upstream.sent == len(CONTENT)
+
+
+async def test_without_range_a_broken_download_is_read_again_from_the_start(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.honours_range = False
+    yard.upstream.cuts = [3 * MIB]
+    assert await yard.read(source) == CONTENT
+    assert yard.upstream.sent == 3 * MIB + len(CONTENT)
+
+
+async def test_an_upstream_that_always_breaks_at_once_ends_in_a_failure(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [0] * 100
+    with pytest.raises(UpstreamDown):
+        await yard.read(source)
+    assert len(yard.upstream.downloads) < 10
+
+
+async def test_after_a_failure_the_next_reader_fetches_only_what_is_missing(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [3 * MIB] + [0] * 10
+    with pytest.raises(UpstreamDown):
+        await yard.read(source)
+    yard.upstream.cuts = []
+    assert await yard.read(source) == CONTENT
+    assert yard.upstream.sent == len(CONTENT)
+
+
+async def test_a_restart_resumes_what_was_there(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    async with yard.fills.reading(source, None) as fill:
+        await fill.ready(0, None)
+        while fill.progress < 2 * MIB:
+            await asyncio.sleep(0)
+    await yard.restart()
+    assert await yard.read(source, size=len(CONTENT)) == CONTENT
+    assert yard.upstream.sent <= len(CONTENT) + 2 * yard.upstream.chunk
+
+
+async def test_a_partial_copy_is_no_answer_while_the_upstream_is_down(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [3 * MIB] + [0] * 10
+    with pytest.raises(UpstreamDown):
+        await yard.read(source)
+    yard.upstream.failure = UpstreamDown("nobody answers")
+    async with yard.fills.reading(source, len(CONTENT)) as fill:
+        with pytest.raises(UpstreamDown, match="nobody answers"):
+            await fill.ready(0, None)
+
+
+@pytest.mark.parametrize("tells_size", [True, False])
+async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_size: bool) -> None:
+    source = yard.add(CONTENT)
+    wrong = CONTENT[:MIB] + b"!" + CONTENT[MIB + 1 :]
+    yard.upstream.blobs[source.repository, source.digest] = wrong
+    yard.upstream.tells_size = tells_size
+    got = b""
+    async with yard.fills.reading(source, None) as fill:
+        await fill.ready(0, None)
+        with pytest.raises(WrongContent):
+            async for piece in fill.pieces(0, None):
+                got += take(piece)
+    assert len(got) < len(CONTENT)
+    await _settle(yard)
+    assert yard.held(source.digest) is None
+    yard.upstream.blobs[source.repository, source.digest] = CONTENT
+    assert await yard.read(source) == CONTENT
+
+
+async def test_a_small_wrong_blob_is_refused_before_its_first_byte(yard: Yard) -> None:
+    source = yard.add(b"config")
+    yard.upstream.blobs[source.repository, source.digest] = b"Config"
+    async with yard.fills.reading(source, None) as fill:
+        with pytest.raises(WrongContent):
+            await fill.ready(0, None)
+
+
+async def test_a_length_that_contradicts_the_manifest_is_wrong_content(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    with pytest.raises(WrongContent):
+        await yard.read(source, size=len(CONTENT) - 1)
+
+
+async def test_a_blob_of_no_told_length_is_served_whole(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.tells_size = False
+    assert await yard.read(source) == CONTENT
+    await _settle(yard)
+    assert yard.held(source.digest) == CONTENT
+
+
+async def test_a_range_at_the_end_of_a_cold_blob_fetches_only_its_blocks(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    size = len(CONTENT)
+    assert await yard.read(source, size - 100, size, size=size) == CONTENT[-100:]
+    assert yard.upstream.sent <= MIB
+    assert yard.held(source.digest) is None
+
+
+async def test_eight_parallel_ranges_move_every_byte_once_and_make_a_blob(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    size, step = len(CONTENT), len(CONTENT) // 8 + 1
+    async with asyncio.TaskGroup() as group:
+        readers = [
+            group.create_task(yard.read(source, start, min(start + step, size), size=size))
+            for start in range(0, size, step)
+        ]
+    assert b"".join(reader.result() for reader in readers) == CONTENT
+    assert yard.upstream.sent == size
+    await _settle(yard)
+    assert yard.held(source.digest) == CONTENT
+
+
+async def test_a_far_range_does_not_wait_for_the_running_download(yard: Yard) -> None:
+    big = random.Random(8).randbytes(12 * MIB)
+    source = yard.add(big)
+    async with yard.fills.reading(source, len(big)) as fill:
+        await fill.ready(0, None)
+        assert (
+            await yard.read(source, 11 * MIB, 11 * MIB + 10, size=len(big)) == big[11 * MIB : 11 * MIB + 10]
+        )
+        assert fill.progress < len(big)
+        whole = b"".join([take(piece) async for piece in fill.pieces(0, None)])
+    assert whole == big
+    assert yard.upstream.sent <= len(big) + 2 * yard.upstream.chunk
+
+
+async def test_a_second_source_takes_over_where_the_first_refuses(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    absent = Source(yard.upstream, "library/absent", source.digest)
+    async with yard.fills.reading(absent, None), yard.fills.reading(source, None) as fill:
+        await fill.ready(0, None)
+        assert b"".join([take(piece) async for piece in fill.pieces(0, None)]) == CONTENT
+
+
+async def test_a_blob_that_is_nowhere_says_so(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    with pytest.raises(BlobNotHere):
+        await yard.read(Source(yard.upstream, "library/absent", source.digest))
+    await _settle(yard)
+
+
+async def test_nothing_stays_open_when_all_is_done(yard: Yard) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for number in range(5):
+        await yard.read(yard.add(CONTENT[number:]))
+    await _settle(yard)
+    await yard.close()
+    assert len(os.listdir("/proc/self/fd")) == before
