@@ -9,6 +9,8 @@ from types import TracebackType
 from typing import Self
 from urllib.parse import urlsplit
 
+from entrepot.oci.digest import Digest
+
 __all__ = ["Download", "Reply", "ask"]
 
 _PIECE = 256 << 10
@@ -22,6 +24,11 @@ class Reply:
     headers: Mapping[str, str]
     body: bytes
     whole: bool
+
+    @property
+    def digest(self) -> Digest:
+        """Name the body: what to compare where it is too large to be shown."""
+        return Digest.of(self.body)
 
 
 class Download:

@@ -13,15 +13,15 @@ from entrepot.testing.programs import CacheProgram, wait_until
 from entrepot.testing.registry_wire import Fault
 
 LAYER = pattern("sharing", 4 << 20)
-BLOB = f"/v2/library/app/blobs/{Digest.of(LAYER)}"
-MEBIBYTE = 1 << 20
+DIGEST = Digest.of(LAYER)
+BLOB = f"/v2/library/app/blobs/{DIGEST}"
 
 
 def test_fifty_clients_of_a_cold_blob_cost_one_download(cache: CacheProgram, upstream: FakeRegistry) -> None:
     upstream.content.add_image("library/app", "1", layers=[LAYER])
     with ThreadPoolExecutor(50) as clients:
         replies = list(clients.map(lambda _: ask(cache.url, BLOB), range(50)))
-    assert all(reply.whole and reply.body == LAYER for reply in replies)
+    assert all(reply.whole and reply.digest == DIGEST for reply in replies)
     assert upstream.bytes_sent("blob") == len(LAYER)
 
 
@@ -35,7 +35,7 @@ def test_the_first_client_leaves_and_the_others_notice_nothing(
     with ThreadPoolExecutor(2) as clients:
         others = [clients.submit(ask, cache.url, BLOB) for _ in range(2)]
         first.close()
-        assert all(other.result().body == LAYER for other in others)
+        assert all(other.result().digest == DIGEST for other in others)
     assert upstream.bytes_sent("blob") == len(LAYER)
 
 
@@ -47,7 +47,7 @@ def test_a_download_that_everyone_left_is_finished_for_the_next_one(
     with Download(cache.url, BLOB) as only:
         only.read(100_000)
     wait_until(lambda: upstream.bytes_sent("blob") == len(LAYER), "the rest of the download")
-    assert ask(cache.url, BLOB).body == LAYER
+    assert ask(cache.url, BLOB).digest == DIGEST
     assert upstream.bytes_sent("blob") == len(LAYER)
 
 
@@ -57,8 +57,8 @@ def test_a_client_that_stops_reading_holds_nobody_back(cache: CacheProgram, upst
     with Download(cache.url, path) as slow:
         start = slow.read(100_000)
         fast = ask(cache.url, path)
-        assert (fast.whole, fast.body == large) == (True, True)
-        assert start + slow.rest().body == large
+        assert (fast.whole, fast.digest) == (True, Digest.of(large))
+        assert Digest.of(start + slow.rest().body) == Digest.of(large)
     assert upstream.bytes_sent("blob") == len(large)
 
 
@@ -69,7 +69,7 @@ def test_a_layer_of_a_second_repository_is_not_fetched_again(
         upstream.content.add_image(repository, "1", layers=[LAYER])
     for repository in ("library/app", "library/other"):
         assert ask(cache.url, f"/v2/{repository}/manifests/1").status == 200
-        assert ask(cache.url, f"/v2/{repository}/blobs/{Digest.of(LAYER)}").body == LAYER
+        assert ask(cache.url, f"/v2/{repository}/blobs/{DIGEST}").digest == DIGEST
     assert upstream.bytes_sent("blob") == len(LAYER)
 
 
@@ -78,7 +78,7 @@ def test_a_blob_is_not_served_under_a_repository_that_does_not_hold_it(
 ) -> None:
     upstream.content.add_image("library/app", "1", layers=[LAYER])
     upstream.content.add_image("library/other", "1", layers=[b"something else"])
-    assert ask(cache.url, BLOB).body == LAYER
+    assert ask(cache.url, BLOB).digest == DIGEST
     stolen = ask(cache.url, BLOB.replace("library/app", "library/other"))
     assert stolen.status == 404
     assert b"BLOB_UNKNOWN" in stolen.body
@@ -97,7 +97,7 @@ def test_eight_parallel_ranges_of_a_cold_blob_cost_it_once(
         return reply.body
 
     with ThreadPoolExecutor(8) as clients:
-        assert b"".join(clients.map(fetch, range(8))) == large
+        assert Digest.of(b"".join(clients.map(fetch, range(8)))) == Digest.of(large)
     assert upstream.bytes_sent("blob") <= 1.01 * len(large)
 
 
@@ -115,4 +115,4 @@ def test_the_end_of_a_cold_gibibyte_comes_without_the_rest(
     )
     assert (reply.status, reply.body) == (206, tail)
     assert reply.headers["content-range"] == f"bytes {size - len(tail)}-{size - 1}/{size}"
-    assert upstream.bytes_sent("blob") < 64 * MEBIBYTE
+    assert upstream.bytes_sent("blob") < 64 << 20

@@ -12,7 +12,8 @@ from entrepot.testing.programs import CacheProgram, wait_until
 from entrepot.testing.registry_wire import Fault
 
 LAYER = pattern("right", 2 << 20)
-BLOB = f"/v2/library/app/blobs/{Digest.of(LAYER)}"
+DIGEST = Digest.of(LAYER)
+BLOB = f"/v2/library/app/blobs/{DIGEST}"
 
 
 def _try(cache: CacheProgram, path: str) -> Reply | None:
@@ -26,7 +27,7 @@ def _is_clean(reply: Reply | None) -> bool:
     return reply is not None and reply.status == 200 and reply.whole
 
 
-def _comes_right(cache: CacheProgram, path: str, content: bytes) -> None:
+def _comes_right(cache: CacheProgram, path: str, digest: Digest) -> None:
     """The upstream is well again: within the pause of a breaker, so are the answers."""
     replies: list[Reply | None] = []
 
@@ -36,7 +37,7 @@ def _comes_right(cache: CacheProgram, path: str, content: bytes) -> None:
 
     wait_until(is_served, f"a clean answer to {path}")
     assert replies[-1] is not None
-    assert replies[-1].body == content
+    assert replies[-1].digest == digest
 
 
 @pytest.mark.parametrize(
@@ -60,9 +61,9 @@ def test_a_wrong_blob_ends_as_a_broken_transfer_and_is_right_once_the_upstream_i
         assert ask(cache.url, "/v2/library/app/manifests/1").status == 200
     upstream.misbehave("blob", fault, method="GET")
     reply = _try(cache, BLOB)
-    assert reply is None or not _is_clean(reply) or reply.body == LAYER
+    assert reply is None or not _is_clean(reply) or reply.digest == DIGEST
     upstream.behave()
-    _comes_right(cache, BLOB, LAYER)
+    _comes_right(cache, BLOB, DIGEST)
 
 
 def test_a_wrong_manifest_is_an_error_and_is_right_once_the_upstream_is(
@@ -75,7 +76,7 @@ def test_a_wrong_manifest_is_an_error_and_is_right_once_the_upstream_is(
         assert 500 <= reply.status < 600, reference
     upstream.behave()
     for reference in ("1", str(image.digest)):
-        _comes_right(cache, f"/v2/library/app/manifests/{reference}", image.content)
+        _comes_right(cache, f"/v2/library/app/manifests/{reference}", image.digest)
 
 
 @pytest.mark.parametrize(
@@ -88,7 +89,7 @@ def test_a_blob_of_no_announced_length_is_served_and_kept(
     upstream.misbehave("any", fault)
     for _ in range(2):
         reply = ask(cache.url, BLOB)
-        assert (reply.status, reply.whole, reply.body == LAYER) == (200, True, True)
+        assert (reply.status, reply.whole, reply.digest) == (200, True, DIGEST)
     assert upstream.count("blob", "GET") == 1
 
 
