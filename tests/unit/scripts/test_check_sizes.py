@@ -123,6 +123,11 @@ def test_a_suppression_without_a_rule_or_a_reason_is_named(tree: Path, comment: 
     assert check(tree) == (1, f"src/a.py:1: name the rule and the reason: {comment}\n")
 
 
+def test_a_test_may_take_any_number_of_fixtures(tree: Path) -> None:
+    write(tree, "tests/a.py", "def test_run(a, b, c, d, e, f): ...\n")
+    assert check(tree)[0] == 0
+
+
 def test_what_a_string_says_is_no_suppression(tree: Path) -> None:
     write(tree, "src/a.py", 'x = "# noqa"\n')
     assert check(tree) == (0, "1 files, 0 functions, 0 of them longer than 40 lines, 0 suppressions\n")
