@@ -64,7 +64,7 @@ _Manifests = list[tuple[msgspec.Raw, _Referrer]]
 def _read(content: bytes) -> tuple[_Members, _Manifests]:
     """Split an index into its members and its descriptors, both verbatim."""
     try:
-        members = msgspec.json.decode(content, type=dict[str, msgspec.Raw])
+        members = msgspec.json.decode(content.decode(), type=dict[str, msgspec.Raw])
         manifests = msgspec.json.decode(members["manifests"], type=list[msgspec.Raw])
         referrers = [msgspec.json.decode(raw, type=_Referrer) for raw in manifests]
         for referrer in referrers:

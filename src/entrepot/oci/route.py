@@ -35,6 +35,7 @@ __all__ = [
     "parse_route",
 ]
 
+# A host is never "v2": looking ahead spares the usual path the search for one.
 _API = re.compile(rf"(?:/(?!v2/)({HOST}))?/v2(?:/(.*))?", re.DOTALL)
 _ENCODED_SLASH = re.compile(rb"%2[fF]")
 _SHOWN_LENGTH = 80
@@ -155,8 +156,8 @@ def _parse_repository_route(rest: str, host: str | None) -> Route:  # noqa: PLR0
                 return Unsupported()
             case _:
                 check_hosted_name(rest)
-    except InvalidName:
-        return Malformed(ErrorCode.NAME_INVALID, f"no repository can be called {_shown(name or rest)}")
+    except InvalidName as invalid:
+        return Malformed(ErrorCode.NAME_INVALID, f"no repository can be called {_shown(str(invalid))}")
     except InvalidDigest:
         return Malformed(ErrorCode.DIGEST_INVALID, f"{_shown(last)} is no sha256 or sha512 digest")
     except InvalidReference:

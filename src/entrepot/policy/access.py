@@ -75,7 +75,7 @@ def registrable_domain(host: str) -> str | None:
 
 def _split(url: str) -> SplitResult | None:
     """Split an HTTP URL of the plainest form: what two parsers might read in two ways is none here."""
-    if not (url.isascii() and url.isprintable()) or " " in url or "\\" in url:
+    if not (url.isascii() and url.isprintable()):
         return None
     try:
         parts = urlsplit(url)

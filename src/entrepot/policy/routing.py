@@ -54,10 +54,8 @@ class UpstreamTable:
     def hosted(self, host_header: str) -> str | None:
         """Find the upstream that a Host header means, port and all, else without the port."""
         host = host_header.lower()
-        without_port, colon, port = host.rpartition(":")
-        if colon and port.isdecimal():
-            return self.hostnames.get(host) or self.hostnames.get(without_port)
-        return self.hostnames.get(host)
+        without_port, _, _ = host.rpartition(":")
+        return self.hostnames.get(host) or self.hostnames.get(without_port)
 
 
 def resolve_upstream(

@@ -65,6 +65,11 @@ def test_pages_are_joined_in_order_without_doubles() -> None:
     assert _digests(merged) == [A, B, C]
 
 
+def test_a_referrer_listed_twice_is_as_it_was_listed_first() -> None:
+    merged = merge_referrers([_index({"digest": A, "artifactType": "x"}), _index({"digest": A})])
+    assert json.loads(merged)["manifests"] == [{"digest": A, "artifactType": "x"}]
+
+
 def test_no_pages_are_an_empty_list() -> None:
     assert json.loads(merge_referrers([])) == json.loads(EMPTY_INDEX)
 
@@ -83,6 +88,9 @@ def test_no_pages_are_an_empty_list() -> None:
         b'{"manifests": [1]}',
         b'{"manifests": [{}]}',
         b'{"manifests": [{"digest": "sha256:x"}]}',
+        b'{"manifests": [{"digest": "\xff"}]}',
+        b'{"manifests": [], "\xff": 1}',
+        b'{"manifests": [], "annotations": {"x": "\xff"}}',
         b'{"manifests": [], "deep": ' + b"[" * 100_000,
         f'{{"manifests": [{{"digest": "{A}", "artifactType": 1}}]}}'.encode(),
     ],

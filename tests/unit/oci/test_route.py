@@ -195,6 +195,7 @@ def test_a_hostile_name_is_invalid(name: str, route: str) -> None:
         ("/v2/_catalog/", ErrorCode.NAME_INVALID),
         ("/v2/a", ErrorCode.NAME_UNKNOWN),
         ("/v2/a/tags", ErrorCode.NAME_UNKNOWN),
+        ("/v2/a/tags/all", ErrorCode.NAME_UNKNOWN),
         ("/v2/a/b/c", ErrorCode.NAME_UNKNOWN),
         ("/v2/docker.io/v2/a", ErrorCode.NAME_UNKNOWN),
     ],
@@ -203,6 +204,16 @@ def test_a_malformed_path_has_the_code_of_its_first_bad_part(path: str, code: Er
     answer = parse_route("GET", path.encode())
     assert isinstance(answer, Malformed)
     assert answer.code is code
+
+
+@pytest.mark.parametrize(
+    ("path", "bad"),
+    [("/v2/A/tags/list", "A"), ("/v2/a/blobs/x", "x"), ("/v2/a/manifests/.", "."), ("/v2/B", "B")],
+)
+def test_the_detail_shows_what_is_bad(path: str, bad: str) -> None:
+    answer = parse_route("GET", path.encode())
+    assert isinstance(answer, Malformed)
+    assert repr(bad) in answer.detail
 
 
 def test_the_detail_of_an_overlong_path_is_short() -> None:
