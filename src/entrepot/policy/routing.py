@@ -12,7 +12,15 @@ from typing import Self
 
 from entrepot.oci.reference import InvalidName, Repository, check_name, split_host
 
-__all__ = ["NameInvalid", "NoSuchUpstream", "UpstreamTable", "resolve", "resolve_upstream"]
+__all__ = [
+    "DOCKER_HUB",
+    "DOCKER_HUB_ALIASES",
+    "NameInvalid",
+    "NoSuchUpstream",
+    "UpstreamTable",
+    "resolve",
+    "resolve_upstream",
+]
 
 DOCKER_HUB = "docker.io"
 DOCKER_HUB_ALIASES = ("index.docker.io", "registry-1.docker.io")
