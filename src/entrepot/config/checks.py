@@ -13,20 +13,20 @@ _WAYS_TO_A_PASSWORD = ("password", "password_file", "credential_helper", "docker
 
 
 def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
-    """Yield what does not fit together; ``tree`` tells where it was written."""
-    upstreams = tree.nearest("upstreams")
+    """Yield what does not fit together; ``tree`` tells where it was written, upstreams at least."""
+    upstreams = tree.children()["upstreams"]
     if upstreams.value == {}:
         yield Problem(upstreams.place, "upstreams", "expected at least one upstream")
     names = upstreams.children()
     if names and settings.default_upstream not in names:
         complaint = f'expected one of the upstreams, found "{settings.default_upstream}"'
         hint = did_you_mean(settings.default_upstream, names)
-        yield Problem(tree.nearest("default_upstream").place, "default_upstream", complaint + hint)
+        yield Problem(tree.place_of("default_upstream"), "default_upstream", complaint + hint)
     yield from _check_hostnames(settings, tree)
     for name, upstream in settings.upstreams.items():
         for setting, complaint in _check_credential(upstream):
-            node = tree.nearest("upstreams", name, setting)
-            yield Problem(node.place, f"upstreams.{name}.{setting}", complaint)
+            place = tree.place_of("upstreams", name, setting)
+            yield Problem(place, f"upstreams.{name}.{setting}", complaint)
 
 
 def _check_hostnames(settings: Settings, tree: Node) -> Iterator[Problem]:
@@ -35,9 +35,9 @@ def _check_hostnames(settings: Settings, tree: Node) -> Iterator[Problem]:
         for hostname in upstream.hostnames:
             owner = owners.setdefault(hostname, name)
             if owner != name:
-                node = tree.nearest("upstreams", name, "hostnames")
+                place = tree.place_of("upstreams", name, "hostnames")
                 complaint = f"expected each host name once, and {hostname} means {owner} already"
-                yield Problem(node.place, f"upstreams.{name}.hostnames", complaint)
+                yield Problem(place, f"upstreams.{name}.hostnames", complaint)
 
 
 def _check_credential(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:

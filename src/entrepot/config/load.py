@@ -46,8 +46,9 @@ def _gather(file: Path | None, environ: Mapping[str, str], overrides: Node, prob
     upstreams = read_upstreams_variable(environ, problems) or tree.children().get("upstreams")
     if upstreams is None or upstreams.value is None:
         upstreams = plant(dict.fromkeys(DEFAULT_UPSTREAMS), tree.place)
-    if isinstance(upstreams.value, dict):
-        upstreams = Node(upstreams.value | overrides.nearest("upstreams").children(), upstreams.place)
+    added = overrides.children().get("upstreams")
+    if added and isinstance(upstreams.value, dict):
+        upstreams = Node(upstreams.value | added.children(), upstreams.place)
     tree = Node({**tree.children(), "upstreams": upstreams}, tree.place)
     tree = merge(tree, read_variables(environ, upstreams.children(), problems))
     tree = merge(tree, overrides)

@@ -37,10 +37,10 @@ class Node:
         """Return the entries of a mapping; none of anything else."""
         return self.value if isinstance(self.value, dict) else {}
 
-    def nearest(self, *path: str) -> Node:
-        """Return the node at ``path``, or the last that exists on the way to it."""
+    def place_of(self, *path: str) -> Place:
+        """Return where ``path`` was written, or the last that was on the way to it."""
         child = self.children().get(path[0]) if path else None
-        return child.nearest(*path[1:]) if child else self
+        return child.place_of(*path[1:]) if child else self.place
 
 
 @dataclass(frozen=True, slots=True)

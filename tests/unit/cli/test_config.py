@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import yaml
+from click.testing import CliRunner, Result
+
+from entrepot.cli.main import main
+
+
+def run(*arguments: str, **environ: str) -> Result:
+    return CliRunner(env=environ).invoke(main, ["config", *arguments])
+
+
+def test_check_tells_what_would_be_served(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text("listen: :7\nupstreams: {quay.io: , ghcr.io: }\n")
+    result = run("check", "--config", str(file))
+    assert (result.exit_code, result.stderr) == (0, "")
+    assert result.stdout.splitlines() == [
+        "OK",
+        f"  file       {file}",
+        "  listen     :7",
+        "  data       chosen at start",
+        "  upstreams  quay.io (default), ghcr.io",
+    ]
+
+
+def test_check_tells_every_problem_and_exits_with_2(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text("listn: :7\ncache: {max_size: lots}\n")
+    result = run("check", "--config", str(file), ENTREPOT_DRAIN_TIMEOUT="long")
+    assert (result.exit_code, result.stdout) == (2, "")
+    keys = {line.split(": ")[1] for line in result.stderr.splitlines()}
+    assert keys == {"listn", "cache.max_size", "drain_timeout"}
+
+
+def test_show_prints_what_is_in_force_without_secrets() -> None:
+    environ = {
+        "ENTREPOT_UPSTREAMS__QUAY_IO__USERNAME": "u",
+        "ENTREPOT_UPSTREAMS__QUAY_IO__PASSWORD": "hunter2",
+    }
+    result = run("show", **environ)
+    assert result.exit_code == 0
+    assert "hunter2" not in result.output
+    assert yaml.safe_load(result.output)["upstreams"]["quay.io"]["username"] == "u"
+
+
+def test_schema_prints_json() -> None:
+    assert json.loads(run("schema").output)["title"] == "Configuration of Entrepot"

@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from entrepot.config.data_folder import prepare_data_folder
+from entrepot.errors import SettingsInvalid
+
+
+def test_the_configured_folder_is_made(tmp_path: Path) -> None:
+    folder = prepare_data_folder(str(tmp_path / "a" / "b"), tmp_path / "system", tmp_path / "local")
+    assert folder == tmp_path / "a" / "b"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_the_folder_of_the_system_is_taken_where_it_may_be_written(tmp_path: Path) -> None:
+    assert prepare_data_folder(None, tmp_path / "system", tmp_path / "local") == tmp_path / "system"
+
+
+def test_else_the_local_one_is_taken(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    assert prepare_data_folder(None, tmp_path / "file" / "system", tmp_path / "local") == tmp_path / "local"
+    assert (tmp_path / "local").is_dir()
+
+
+def test_a_configured_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(SettingsInvalid, match=f"data: {tmp_path}/file cannot be created: File exists"):
+        prepare_data_folder(str(tmp_path / "file"))
