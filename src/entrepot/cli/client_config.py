@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 
 import click
 
-from entrepot.cli.client_files import CLIENTS, Cache
+from entrepot.cli.client_files import CLIENTS, Cache, ClientFile
 from entrepot.cli.options import config_option
 from entrepot.config.forms import check_endpoint, check_upstream_name
 from entrepot.config.load import load_settings
@@ -63,11 +63,12 @@ def command(*, client: str, url: str, upstreams: tuple[str, ...], file: Path | N
     every_registry = client == "containerd" and not upstreams
     names = upstreams or tuple(load_settings(file, os.environ, {}).upstreams)
     setup = CLIENTS[client](Cache(url), () if every_registry else names)
-    for number, client_file in enumerate(setup.files):
-        click.echo(f"File: {client_file.path}", err=True)
-        has_comments = not client_file.path.endswith(".json")
-        click.echo(
-            "\n" * bool(number) + f"# {client_file.path}\n" * has_comments + client_file.content, nl=False
-        )
-    for note in setup.notes:
-        click.echo(note, err=True)
+    click.echo("\n".join(_with_place(client_file) for client_file in setup.files), nl=False)
+    for line in (*(f"File: {client_file.path}" for client_file in setup.files), *setup.notes):
+        click.echo(line, err=True)
+
+
+def _with_place(client_file: ClientFile) -> str:
+    """Put the place before the content, where the format has comments."""
+    has_comments = not client_file.path.endswith(".json")
+    return f"# {client_file.path}\n{client_file.content}" if has_comments else client_file.content

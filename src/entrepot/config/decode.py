@@ -56,7 +56,7 @@ class _Decoder:
         for name, child in children.items():
             full_name = f"{key}.{name}" if key else name
             if name not in known:
-                complaint = "no such setting" + did_you_mean(name, list(known))
+                complaint = "no such setting" + did_you_mean(name, known)
                 self._problems.append(Problem(child.place, full_name, complaint))
                 continue
             with suppress(_Wrong):
@@ -77,6 +77,7 @@ class _Decoder:
             full_name = f"{key}.{name}"
             with suppress(_Wrong):
                 self._scalar(Node(name, child.place), name_kind, full_name)
+            with suppress(_Wrong):
                 values[name] = self.decode(child, member_kind, full_name)
         return values
 
