@@ -1,0 +1,93 @@
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from entrepot.telemetry.metrics import CONTENT_TYPE, Described, Family, Metrics
+
+DOCS = Path(__file__).parents[3] / "docs/metrics.md"
+ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<kind>\w+) \| (?P<labels>.*?) \| (?P<meaning>.*) \|")
+
+# What clients make up must not become a label: each value is a time series for good.
+UNBOUNDED = {"repository", "tag", "digest", "reference", "path", "remote", "user_agent"}
+
+
+def _value(metrics: Metrics, sample: str, **labels: str) -> float | None:
+    families = text_string_to_metric_families(metrics.render().decode())
+    return next(
+        (
+            found.value
+            for family in families
+            for found in family.samples
+            if found.name == sample and found.labels == labels
+        ),
+        None,
+    )
+
+
+def test_the_docs_list_every_metric_and_no_other() -> None:
+    documented = tuple(
+        Described(row["name"], row["kind"], tuple(re.findall(r"`(\w+)`", row["labels"])), row["meaning"])
+        for row in ROW.finditer(DOCS.read_text())
+    )
+    assert documented == Metrics().table
+
+
+def test_what_is_counted_is_rendered() -> None:
+    metrics = Metrics()
+    metrics.requests("docker.io", "manifest", "hit", 200).inc()
+    metrics.requests("docker.io", "manifest", "hit", 200).inc()
+    labels = {"upstream": "docker.io", "kind": "manifest", "outcome": "hit", "status": "200"}
+    assert _value(metrics, "entrepot_requests_total", **labels) == 2
+
+
+def test_every_kind_of_metric_is_rendered() -> None:
+    metrics = Metrics()
+    metrics.connections().set(3)
+    metrics.log_lines_dropped().inc(7)
+    metrics.request_seconds("blob", "hit").observe(0.5)
+    assert _value(metrics, "entrepot_connections") == 3
+    assert _value(metrics, "entrepot_log_lines_dropped_total") == 7
+    labels = {"kind": "blob", "outcome": "hit"}
+    assert _value(metrics, "entrepot_request_seconds_bucket", le="1.0", **labels) == 1
+    assert _value(metrics, "entrepot_request_seconds_bucket", le="0.1", **labels) == 0
+    assert _value(metrics, "entrepot_request_seconds_sum", **labels) == 0.5
+
+
+def test_the_same_values_give_the_same_child() -> None:
+    metrics = Metrics()
+    assert metrics.fills_running("ghcr.io") is metrics.fills_running("ghcr.io")
+    assert metrics.fills_running("ghcr.io") is not metrics.fills_running("quay.io")
+
+
+def test_a_call_names_every_label() -> None:
+    with pytest.raises(ValueError, match="label"):
+        Metrics().requests("docker.io")
+
+
+def test_two_sets_of_metrics_know_nothing_of_each_other() -> None:
+    first, second = Metrics(), Metrics()
+    first.connections().set(3)
+    assert _value(second, "entrepot_connections") == 0
+
+
+def test_no_label_takes_values_that_clients_make_up() -> None:
+    assert not {label for row in Metrics().table for label in row.labels} & UNBOUNDED
+
+
+def test_every_metric_is_reached_by_its_own_attribute() -> None:
+    metrics = Metrics()
+    families = [value for value in vars(metrics).values() if isinstance(value, Family)]
+    assert len(families) == len(metrics.table)
+
+
+def test_the_process_itself_is_measured() -> None:
+    assert b"process_resident_memory_bytes" in Metrics().render()
+
+
+def test_the_answer_is_of_the_type_it_says() -> None:
+    assert CONTENT_TYPE.startswith("text/plain")
+    assert Metrics().render().startswith(b"# HELP")
