@@ -1,0 +1,79 @@
+"""Blobs: which repositories hold them, which are stored, and when content was used."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+
+from entrepot.metadata import schema
+from entrepot.metadata.database import Database
+from entrepot.metadata.repositories import SAME_REPOSITORY, named, within
+from entrepot.metadata.upsert import insert_or_replace, insert_or_set
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository
+from entrepot.ports.metadata import KnownBlob, Use
+
+__all__ = ["SqlBlobIndex", "column_size"]
+
+_LARGEST_INTEGER = 2**63 - 1
+
+_BLOB = (
+    select(schema.repository_blobs.c.size)
+    .join(schema.repositories)
+    .where(SAME_REPOSITORY, schema.repository_blobs.c.digest == bindparam("digest"))
+)
+_CONFIRM = insert_or_set(
+    schema.repository_blobs,
+    lambda offered: {"size": func.coalesce(offered.size, schema.repository_blobs.c.size)},
+)
+
+_KEEP_STORED = insert_or_replace(schema.blobs, "size", "stored_at")
+_FORGET_STORED = delete(schema.blobs).where(schema.blobs.c.digest == bindparam("forgotten"))
+
+_COUNT_USES = tuple(
+    update(table)
+    .where(table.c.digest == bindparam("used"))
+    .values(
+        uses=table.c.uses + bindparam("count"),
+        last_used_at=case(
+            (table.c.last_used_at < bindparam("at"), bindparam("at")), else_=table.c.last_used_at
+        ),
+    )
+    for table in (schema.blobs, schema.manifests)
+)
+
+
+def column_size(size: int | None) -> int | None:
+    """Return ``size``, or ``None`` for a number that no blob has and no column holds."""
+    return size if size is not None and size <= _LARGEST_INTEGER else None
+
+
+class SqlBlobIndex:
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def blob(self, repository: Repository, digest: Digest) -> KnownBlob | None:
+        rows = self._database.find(_BLOB, digest=str(digest), **named(repository))
+        return KnownBlob(*rows[0]) if rows else None
+
+    async def confirm_blob(self, repository: Repository, digest: Digest, size: int | None) -> None:
+        row = {"digest": str(digest), "size": column_size(size)}
+        await self._database.change(within(repository, _CONFIRM, row))
+
+    async def record_stored(self, digest: Digest, size: int, now: float) -> None:
+        row = {"digest": str(digest), "size": size, "stored_at": now, "last_used_at": now}
+        await self._database.execute(_KEEP_STORED, row)
+
+    async def forget_stored(self, digest: Digest) -> None:
+        await self._database.execute(_FORGET_STORED, {"forgotten": str(digest)})
+
+    async def record_uses(self, uses: Sequence[Use]) -> None:
+        rows = [{"used": str(use.digest), "at": use.last_used_at, "count": use.count} for use in uses]
+
+        def change(connection: Connection) -> None:
+            for statement in _COUNT_USES:
+                connection.execute(statement, rows)
+
+        if rows:
+            await self._database.change(change)

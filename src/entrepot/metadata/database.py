@@ -1,0 +1,198 @@
+"""One SQLite file: a connection to read in the event loop's thread, another in a thread that writes."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, Executable, Select, create_engine, event
+from sqlalchemy.pool import NullPool
+
+from entrepot.errors import EntrepotError, MetadataFailed
+from entrepot.metadata.failures import FOREIGN_FAILURES, MetadataDamaged, translate, translated
+from entrepot.metadata.revision import bring_up_to_date
+from entrepot.telemetry.log import log
+
+__all__ = ["Change", "Database"]
+
+Change = Callable[[Connection], None]
+
+_MOST_QUEUED = 1000
+_LONGEST_WAIT = 30.0
+_BUSY_SECONDS = 5.0
+_PRAGMAS = (
+    "PRAGMA journal_mode = WAL",
+    # In WAL mode a commit then outlives the process without an fsync; a power cut may
+    # take the last commits, and never leaves a torn one.
+    "PRAGMA synchronous = NORMAL",
+    "PRAGMA foreign_keys = ON",
+    "PRAGMA cache_size = -4096",  # KiB, for each of the two connections
+    "PRAGMA journal_size_limit = 67108864",
+)
+
+
+class Database:
+    """Look-ups are synchronous; changes are executed in order, each a transaction.
+
+    When ``change`` returns, look-ups see what it wrote.  Every method raises
+    ``MetadataFailed`` or ``DiskFull``.
+    """
+
+    def __init__(self, path: Path, engine: Engine) -> None:
+        self._path = path
+        self._writing = engine.connect()
+        try:
+            bring_up_to_date(self._writing, path)
+            self._writing.commit()
+            self._reading = engine.raw_connection()
+        except BaseException:
+            self._writing.close()
+            raise
+        self._dialect = engine.dialect
+        driver: Any = self._reading.driver_connection
+        self._look_up: Callable[[str, dict[str, str | int]], Any] = driver.execute
+        self._texts: dict[Select[*tuple[Any, ...]], str] = {}
+        self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
+        self._room = asyncio.Semaphore(_MOST_QUEUED)
+        self._damaged = False
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or create; a damaged file is moved aside, and what it knew will be asked for again.
+
+        Reads all of a file that its last process did not close, to find damage.
+        """
+        try:
+            with translated(path):
+                return cls(path, _engine(path, check=_log_of(path).exists()))
+        except MetadataDamaged:
+            _set_aside(path)
+        with translated(path):
+            return cls(path, _engine(path))
+
+    def find(self, statement: Select[*tuple[Any, ...]], **parameters: str | int) -> list[tuple[Any, ...]]:
+        """Execute a SELECT whose every value is a named parameter.
+
+        Core compiles the statement once and the driver executes it: 18 us for a point
+        look-up, where Core's own execution takes 68 and its textual one 57.
+        """
+        try:
+            rows: list[tuple[Any, ...]] = self._look_up(self._text(statement), parameters).fetchall()
+        except FOREIGN_FAILURES as failure:
+            raise self._noted(failure) from failure
+        return rows
+
+    async def change(self, change: Change) -> None:
+        """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done."""
+        await self._submit(partial(self._execute, change))
+
+    async def execute(self, statement: Executable, row: dict[str, Any]) -> None:
+        """Have the writer execute one statement."""
+
+        def change(connection: Connection) -> None:
+            connection.execute(statement, row)
+
+        await self.change(change)
+
+    async def close(self) -> None:
+        """Finish the queued changes and leave one file, with no log beside it."""
+        await self._submit(self._finish)
+        self._writer.shutdown(wait=False)
+
+    def _text(self, statement: Select[*tuple[Any, ...]]) -> str:
+        text = self._texts.get(statement)
+        if text is None:
+            text = self._texts[statement] = str(statement.compile(dialect=self._dialect))
+        return text
+
+    async def _submit(self, job: Callable[[], None]) -> None:
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT):
+                await self._room.acquire()
+                await asyncio.shield(self._enqueue(job))
+        except TimeoutError:
+            raise MetadataFailed(f"{self._path}: not written within {_LONGEST_WAIT:.0f} s") from None
+
+    def _enqueue(self, job: Callable[[], None]) -> asyncio.Future[None]:
+        try:
+            done = asyncio.get_running_loop().run_in_executor(self._writer, job)
+        except RuntimeError as failure:
+            self._room.release()
+            raise MetadataFailed(f"{self._path} is closed") from failure
+        done.add_done_callback(lambda _: self._room.release())
+        return done
+
+    def _execute(self, change: Change) -> None:
+        try:
+            with self._writing.begin():
+                change(self._writing)
+        except FOREIGN_FAILURES as failure:
+            raise self._noted(failure) from failure
+
+    def _finish(self) -> None:
+        with translated(self._path):
+            self._reading.close()
+            self._writing.close()
+        if self._damaged:
+            _set_aside(self._path)
+
+    def _noted(self, failure: Exception) -> EntrepotError:
+        translation = translate(failure, self._path)
+        self._damaged = self._damaged or isinstance(translation, MetadataDamaged)
+        return translation
+
+
+def _engine(path: Path, *, check: bool = False) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite", database=str(path)),
+        paramstyle="named",
+        poolclass=NullPool,
+        # Transactions begin where Core says, see _begin, and not where the driver guesses.
+        connect_args={"check_same_thread": False, "isolation_level": None, "timeout": _BUSY_SECONDS},
+    )
+    event.listen(engine, "connect", _set_pragmas)
+    event.listen(engine, "begin", _begin)
+    if check:
+        _check(engine, path)
+    return engine
+
+
+def _set_pragmas(connection: Any, _record: object) -> None:
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _begin(connection: Connection) -> None:
+    # IMMEDIATE, because a transaction that reads first and writes later may be refused the lock.
+    connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+
+def _check(engine: Engine, path: Path) -> None:
+    with engine.connect() as connection:
+        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
+    if found != "ok":
+        raise MetadataDamaged(f"{path} is damaged: {found}")
+
+
+def _log_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}-wal")
+
+
+def _set_aside(path: Path) -> None:
+    """Move the file, its log and their shared memory away, as they may be of use to someone."""
+    names = (path.with_name(f"{path.name}.corrupt-{number}") for number in itertools.count(1))
+    aside = next(name for name in names if not name.exists())
+    try:
+        for suffix in ("", "-wal", "-shm"):
+            part = path.with_name(path.name + suffix)
+            if part.exists():
+                os.replace(part, aside.with_name(aside.name + suffix))
+    except OSError as failure:
+        raise MetadataFailed(f"{path} is damaged; move it away to begin a new one: {failure}") from failure
+    log.warning("metadata_damaged", path=str(path), moved_to=str(aside))

@@ -1,0 +1,47 @@
+"""Failures of SQLite and SQLAlchemy, said in the words of ``errors``."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from sqlalchemy.exc import DBAPIError, SQLAlchemyError
+
+from entrepot.errors import DiskFull, EntrepotError, MetadataFailed
+
+__all__ = ["FOREIGN_FAILURES", "MetadataDamaged", "translate", "translated"]
+
+# The last two are values that the driver cannot bind: integers beyond 64 bits, lone surrogates.
+FOREIGN_FAILURES = (sqlite3.Error, SQLAlchemyError, OverflowError, UnicodeError)
+
+# The second: no room to grow the shared memory beside the write-ahead log.
+_FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_PRIMARY_CODE = 0xFF  # https://www.sqlite.org/rescode.html: an extended code ends in its primary one
+
+
+class MetadataDamaged(MetadataFailed):
+    """The file is no sound database."""
+
+
+def translate(failure: Exception, path: Path) -> EntrepotError:
+    """Make the failure to raise in place of one of ``FOREIGN_FAILURES``."""
+    cause = failure.orig if isinstance(failure, DBAPIError) else failure
+    code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
+    if code in _FULL:
+        return DiskFull(f"no room to write {path}: free some space on its disk")
+    if code & _PRIMARY_CODE in _DAMAGED:
+        return MetadataDamaged(
+            f"{path} is damaged: restart to begin a new one; content is then fetched again"
+        )
+    return MetadataFailed(f"{path}: {cause}")
+
+
+@contextmanager
+def translated(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except FOREIGN_FAILURES as failure:
+        raise translate(failure, path) from failure

@@ -1,0 +1,27 @@
+"""The three metadata ports, over one database."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Self
+
+from entrepot.metadata.blobs import SqlBlobIndex
+from entrepot.metadata.database import Database
+from entrepot.metadata.listings import SqlListings
+from entrepot.metadata.manifests import SqlManifestIndex
+
+__all__ = ["SqlMetadata"]
+
+
+class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlListings):
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open or create the database at ``path``, in the newest schema.
+
+        A damaged file is moved aside, with a warning.  Raises ``MetadataFailed`` where the
+        file cannot be used, or is of a newer version, and ``DiskFull``.
+        """
+        return cls(Database.open(path))
+
+    async def close(self) -> None:
+        await self._database.close()

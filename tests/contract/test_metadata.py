@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.testing.metadata_contract import (
+    BlobIndexContract,
+    ListingsContract,
+    ManifestIndexContract,
+    Metadata,
+)
+
+
+@pytest.fixture
+async def metadata(tmp_path: Path) -> AsyncIterator[Metadata]:
+    opened = SqlMetadata.open(tmp_path / "entrepot.db")
+    yield opened
+    await opened.close()
+
+
+class TestSqlManifestIndex(ManifestIndexContract): ...
+
+
+class TestSqlBlobIndex(BlobIndexContract): ...
+
+
+class TestSqlListings(ListingsContract): ...

@@ -1,0 +1,299 @@
+from __future__ import annotations
+
+import asyncio
+import signal
+import sys
+import threading
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, select
+from structlog.testing import capture_logs
+
+from entrepot.errors import DiskFull, MetadataFailed
+from entrepot.metadata import database as database_module
+from entrepot.metadata import schema
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.oci.digest import Digest
+from entrepot.oci.manifest import ManifestLinks
+from entrepot.oci.reference import Repository
+from entrepot.ports.metadata import StoredManifest, Use
+
+ALPINE = Repository("docker.io", "library/alpine")
+CONTENT = b"m" * 20_000
+DIGEST = Digest.of(CONTENT)
+PAGE = 4096
+
+_HELD = select(schema.manifests.c.digest)
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "entrepot.db"
+
+
+@pytest.fixture
+async def metadata(path: Path) -> AsyncIterator[SqlMetadata]:
+    opened = SqlMetadata.open(path)
+    yield opened
+    await opened.close()
+
+
+class Gate:
+    """A change that keeps the writer busy until it is opened."""
+
+    def __init__(self) -> None:
+        self.entered = threading.Event()
+        self._open = threading.Event()
+
+    def __call__(self, _: Connection) -> None:
+        self.entered.set()
+        assert self._open.wait(10)
+
+    def open(self) -> None:
+        self._open.set()
+
+
+async def _keep_manifest(metadata: SqlMetadata, content: bytes = CONTENT) -> None:
+    manifest = StoredManifest(Digest.of(content), "application/json", content)
+    await metadata.record_manifest(ALPINE, manifest, ManifestLinks(), 1.0)
+
+
+def _bound_pages(count: int) -> Callable[[Connection], None]:
+    def change(connection: Connection) -> None:
+        connection.exec_driver_sql(f"PRAGMA max_page_count = {count}")
+
+    return change
+
+
+async def _settle() -> None:
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def _names(folder: Path) -> set[str]:
+    return {entry.name for entry in folder.iterdir()}
+
+
+def _damage(path: Path, needle: bytes) -> None:
+    """Overwrite the head of the page that the needle begins in."""
+    content = bytearray(path.read_bytes())
+    page = content.index(needle) // PAGE
+    content[page * PAGE : page * PAGE + 64] = b"\xff" * 64
+    path.write_bytes(content)
+
+
+async def test_what_was_recorded_is_there_when_opened_again(path: Path) -> None:
+    first = SqlMetadata.open(path)
+    await _keep_manifest(first)
+    await first.close()
+    second = SqlMetadata.open(path)
+    assert second.manifest_anywhere(DIGEST) is not None
+    await second.close()
+
+
+async def test_what_was_recorded_survives_the_death_of_the_process(path: Path) -> None:
+    script = """
+import asyncio, os, pathlib, signal, sys
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository
+
+async def main():
+    metadata = SqlMetadata.open(pathlib.Path(sys.argv[1]))
+    await metadata.record_tag(Repository("docker.io", "library/alpine"), "3", Digest.of(b""), 1.0)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+    died = await asyncio.create_subprocess_exec(sys.executable, "-c", script, path)
+    assert await died.wait() == -signal.SIGKILL
+    metadata = SqlMetadata.open(path)
+    assert metadata.tag(ALPINE, "3") is not None
+    await metadata.close()
+
+
+async def test_closing_leaves_one_file(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    await _keep_manifest(metadata)
+    await metadata.close()
+    assert _names(path.parent) == {"entrepot.db"}
+
+
+@pytest.mark.parametrize(
+    ("pragma", "value"), [("journal_mode", "wal"), ("synchronous", 1), ("foreign_keys", 1)]
+)
+async def test_both_connections_keep_to_the_same_rules(
+    metadata: SqlMetadata, pragma: str, value: str | int
+) -> None:
+    database = metadata._database
+    for connection in (database._reading.driver_connection, database._writing.connection.driver_connection):
+        assert connection is not None
+        assert connection.execute(f"PRAGMA {pragma}").fetchone() == (value,)
+
+
+async def test_a_closed_database_says_so(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    await metadata.close()
+    with pytest.raises(MetadataFailed):
+        metadata.tag(ALPINE, "3")
+    with pytest.raises(MetadataFailed, match="closed"):
+        await metadata.forget_tag(ALPINE, "3")
+
+
+async def test_a_cancelled_callers_change_is_still_made(path: Path, metadata: SqlMetadata) -> None:
+    gate = Gate()
+    blocking = asyncio.create_task(metadata._database.change(gate))
+    leaving = asyncio.create_task(metadata.record_tag(ALPINE, "left", DIGEST, 1.0))
+    await _settle()
+    leaving.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await leaving
+    gate.open()
+    await blocking
+    await metadata.record_tag(ALPINE, "next", DIGEST, 2.0)
+    assert metadata.tag(ALPINE, "left") is not None
+    assert metadata.tag(ALPINE, "next") is not None
+
+
+async def test_a_caller_cancelled_while_its_change_runs_takes_nothing_back(metadata: SqlMetadata) -> None:
+    gate = Gate()
+    running = asyncio.create_task(metadata._database.change(gate))
+    await asyncio.to_thread(gate.entered.wait, 10)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
+    gate.open()
+    await metadata.record_tag(ALPINE, "next", DIGEST, 1.0)
+    assert metadata.tag(ALPINE, "next") is not None
+
+
+async def test_the_queue_is_bounded(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(database_module, "_MOST_QUEUED", 2)
+    metadata = SqlMetadata.open(path)
+    gate = Gate()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(metadata._database.change(gate))
+        for number in range(5):
+            group.create_task(metadata.record_tag(ALPINE, str(number), DIGEST, 1.0))
+        await _settle()
+        assert metadata._database._writer._work_queue.qsize() <= 2
+        gate.open()
+    assert all(metadata.tag(ALPINE, str(number)) for number in range(5))
+    await metadata.close()
+
+
+async def test_a_change_that_outlasts_patience_is_a_failure(
+    metadata: SqlMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_LONGEST_WAIT", 0.0)
+    gate = Gate()
+    with pytest.raises(MetadataFailed, match="not written within"):
+        await metadata._database.change(gate)
+    monkeypatch.undo()
+    gate.open()
+
+
+async def test_a_change_that_fails_leaves_nothing_of_itself(metadata: SqlMetadata) -> None:
+    surrogate = StoredManifest(DIGEST, "application/\udcff", CONTENT)
+    with pytest.raises(MetadataFailed):
+        await metadata.record_manifest(ALPINE, surrogate, ManifestLinks(), 1.0)
+    assert metadata._database.find(_HELD) == []
+    await _keep_manifest(metadata)
+    assert metadata._database.find(_HELD) == [(str(DIGEST),)]
+
+
+async def test_a_full_disk_is_told_and_passes(metadata: SqlMetadata) -> None:
+    await metadata._database.change(_bound_pages(1))
+    with pytest.raises(DiskFull, match="free some space"):
+        await _keep_manifest(metadata)
+    assert metadata.manifest_anywhere(DIGEST) is None
+    await metadata._database.change(_bound_pages(10_000))
+    await _keep_manifest(metadata)
+    assert metadata.manifest_anywhere(DIGEST) is not None
+
+
+async def test_a_database_that_may_only_be_read_serves_look_ups(metadata: SqlMetadata) -> None:
+    await _keep_manifest(metadata)
+    metadata._database._writing.exec_driver_sql("PRAGMA query_only = ON")
+    metadata._database._writing.rollback()
+    with pytest.raises(MetadataFailed, match="readonly"):
+        await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
+    assert metadata.manifest_anywhere(DIGEST) is not None
+
+
+def test_a_path_that_cannot_be_a_database_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(MetadataFailed, match="unable to open"):
+        SqlMetadata.open(tmp_path)
+
+
+@pytest.mark.parametrize("garbage", [b"no database" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
+async def test_a_file_that_is_no_database_is_moved_aside(path: Path, garbage: bytes) -> None:
+    path.write_bytes(garbage)
+    (path.parent / "entrepot.db.corrupt-1").write_bytes(b"an older one")
+    with capture_logs() as logs:
+        metadata = SqlMetadata.open(path)
+    assert metadata.tag(ALPINE, "3") is None
+    assert (path.parent / "entrepot.db.corrupt-2").read_bytes() == garbage
+    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["metadata_damaged"]
+    await metadata.close()
+
+
+async def test_a_torn_file_is_moved_aside(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    await _keep_manifest(metadata)
+    await metadata.close()
+    path.write_bytes(path.read_bytes()[: -3 * PAGE])
+    again = SqlMetadata.open(path)
+    assert again.manifest_anywhere(DIGEST) is None
+    assert "entrepot.db.corrupt-1" in _names(path.parent)
+    await again.close()
+
+
+async def test_after_a_crash_all_of_the_file_is_checked(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    for number in range(200):
+        await _keep_manifest(metadata, b"%d" % number + b"m" * 3000)
+    await metadata.close()
+    _damage(path, b"m" * 3000)
+    path.with_name("entrepot.db-wal").touch()
+    again = SqlMetadata.open(path)
+    assert "entrepot.db.corrupt-1" in _names(path.parent)
+    await _keep_manifest(again)
+    await again.close()
+
+
+async def test_damage_met_by_a_look_up_is_told_and_the_file_does_not_outlive_the_process(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    contents = [b"%d" % number + b"m" * 3000 for number in range(200)]
+    for content in contents:
+        await _keep_manifest(metadata, content)
+    await metadata.close()
+    _damage(path, b"m" * 3000)
+    metadata = SqlMetadata.open(path)
+    with pytest.raises(MetadataFailed, match="damaged"):
+        _ = [metadata.manifest_anywhere(Digest.of(content)) for content in contents]
+    await metadata.close()
+    assert _names(path.parent) == {"entrepot.db.corrupt-1"}
+
+
+async def test_uses_add_up_and_the_newest_counts(metadata: SqlMetadata) -> None:
+    await _keep_manifest(metadata)
+    layer = Digest.of(b"layer")
+    await metadata.record_stored(layer, 5, 3.0)
+    await metadata.record_uses([Use(DIGEST, 9.0, 2), Use(layer, 2.0, 1)])
+    await metadata.record_uses([Use(DIGEST, 8.0, 3)])
+    used = [select(table.c.last_used_at, table.c.uses) for table in (schema.manifests, schema.blobs)]
+    assert [metadata._database.find(statement) for statement in used] == [[(9.0, 5)], [(3.0, 1)]]
+
+
+async def test_storing_a_blob_again_keeps_its_uses(metadata: SqlMetadata) -> None:
+    layer = Digest.of(b"layer")
+    await metadata.record_stored(layer, 5, 1.0)
+    await metadata.record_uses([Use(layer, 2.0, 7)])
+    await metadata.record_stored(layer, 5, 3.0)
+    blobs = select(schema.blobs)
+    assert metadata._database.find(blobs) == [(str(layer), 5, 3.0, 2.0, 7)]
+    await metadata.forget_stored(layer)
+    assert metadata._database.find(blobs) == []

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import asyncio
+import shutil
+import sqlite3
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.config import Config
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+from sqlalchemy import create_engine
+from sqlalchemy.dialects import sqlite
+from sqlalchemy.schema import CreateTable
+
+from entrepot.errors import MetadataFailed
+from entrepot.metadata import revision, schema
+from entrepot.metadata.revision import known_revisions
+from entrepot.metadata.sql import SqlMetadata
+
+_TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "entrepot.db"
+
+
+def _execute(path: Path, statement: str) -> list[tuple[Any, ...]]:
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            return connection.execute(statement).fetchall()
+    finally:
+        connection.close()
+
+
+async def _make(path: Path) -> None:
+    await SqlMetadata.open(path).close()
+
+
+async def test_the_migrations_make_the_schema(path: Path) -> None:
+    await _make(path)
+    with create_engine(f"sqlite:///{path}").connect() as connection:
+        context = MigrationContext.configure(connection, opts={"compare_server_default": True})
+        assert compare_metadata(context, schema.metadata) == []
+
+
+async def test_they_make_the_very_tables_of_the_schema_keys_included(path: Path) -> None:
+    await _make(path)
+    made = dict(_execute(path, _TABLES))
+    del made["alembic_version"]
+    described = sqlite3.connect(":memory:")
+    for table in schema.metadata.sorted_tables:
+        described.execute(str(CreateTable(table).compile(dialect=sqlite.dialect())))
+    assert made.keys() == schema.metadata.tables.keys()
+    assert {name: _lines(sql) for name, sql in described.execute(_TABLES)} == {
+        name: _lines(sql) for name, sql in made.items()
+    }
+    described.close()
+
+
+def _lines(sql: str) -> list[str]:
+    """Cut a CREATE TABLE into its clauses, whose order means nothing for constraints."""
+    return sorted(line.strip(" \t,") for line in sql.splitlines() if line.strip())
+
+
+def test_the_steps_are_numbered_in_the_order_they_run() -> None:
+    configuration = Config()
+    configuration.set_main_option("script_location", str(revision._MIGRATIONS))
+    steps = ScriptDirectory.from_config(configuration).walk_revisions()
+    assert [step.revision for step in steps] == known_revisions()[::-1]
+
+
+async def test_a_database_in_the_newest_schema_is_opened_without_alembic(path: Path) -> None:
+    await _make(path)
+    script = """
+import asyncio, pathlib, sys
+from entrepot.metadata.sql import SqlMetadata
+
+async def main():
+    await SqlMetadata.open(pathlib.Path(sys.argv[1])).close()
+
+asyncio.run(main())
+sys.exit("alembic" in sys.modules)
+"""
+    opened = await asyncio.create_subprocess_exec(sys.executable, "-c", script, path)
+    assert await opened.wait() == 0
+
+
+async def test_a_database_of_a_newer_version_is_refused_and_left_as_it_is(path: Path) -> None:
+    await _make(path)
+    _execute(path, "UPDATE alembic_version SET version_num = '9999'")
+    before = path.read_bytes()
+    with pytest.raises(MetadataFailed, match=r"schema 9999.*run the version that wrote it"):
+        SqlMetadata.open(path)
+    assert path.read_bytes() == before
+    assert [entry.name for entry in path.parent.iterdir()] == ["entrepot.db"]
+
+
+async def test_a_step_that_fails_leaves_the_database_as_it_was(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await _make(path)
+    steps = tmp_path / "100% steps"
+    shutil.copytree(revision._MIGRATIONS, steps)
+    (steps / "versions/0002_half.py").write_text(
+        'from alembic import op\n\nrevision = "0002"\ndown_revision = "0001"\n\n\n'
+        'def upgrade() -> None:\n    op.drop_table("tags")\n    op.drop_table("absent")\n'
+    )
+    monkeypatch.setattr(revision, "_MIGRATIONS", steps)
+    with pytest.raises(MetadataFailed, match="absent"):
+        SqlMetadata.open(path)
+    assert _execute(path, "SELECT version_num FROM alembic_version") == [("0001",)]
+    assert _execute(path, "SELECT count(*) FROM tags") == [(0,)]
