@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -48,6 +49,14 @@ class Yard:
         async with self.fills.reading(source, size) as fill:
             await fill.ready(start, stop)
             return b"".join([take(piece) async for piece in fill.pieces(start, stop)])
+
+    async def settle(self) -> None:
+        """Wait until no fill runs any more."""
+        for _ in range(1000):
+            if not len(self.fills):
+                return
+            await asyncio.sleep(0.005)
+        raise AssertionError("a fill did not come to its end")
 
     async def restart(self) -> None:
         """Begin anew on the same store, as after the death of the process."""

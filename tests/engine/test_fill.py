@@ -3,30 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import random
+from pathlib import Path
 
 import pytest
 from tests.engine.conftest import MIB, Yard, take
 
 from entrepot.engine.fetch import Source
+from entrepot.engine.fill import Fill
 from entrepot.errors import BlobNotHere, UpstreamDown, WrongContent
 
 CONTENT = random.Random(7).randbytes(5 * MIB + 12345)
 
 
-async def _settle(yard: Yard) -> None:
-    for _ in range(200):
-        if not len(yard.fills):
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("the fill did not come to its end")
+async def _read_into(got: list[bytes], fill: Fill) -> None:
+    async for piece in fill.pieces(0, None):
+        got += [take(piece)]
 
 
 async def test_a_cold_blob_is_read_whole_and_kept(yard: Yard) -> None:
     source = yard.add(CONTENT)
     assert await yard.read(source) == CONTENT
-    await _settle(yard)
+    await yard.settle()
     assert yard.held(source.digest) == CONTENT
     assert yard.stored == [(source.digest, len(CONTENT))]
 
@@ -34,7 +32,7 @@ async def test_a_cold_blob_is_read_whole_and_kept(yard: Yard) -> None:
 async def test_an_empty_blob_is_a_blob(yard: Yard) -> None:
     source = yard.add(b"")
     assert await yard.read(source) == b""
-    await _settle(yard)
+    await yard.settle()
     assert yard.held(source.digest) == b""
 
 
@@ -63,7 +61,7 @@ async def test_the_download_goes_on_when_every_client_has_left(yard: Yard) -> No
     source = yard.add(CONTENT)
     async with yard.fills.reading(source, None) as fill:
         await fill.ready(0, None)
-    await _settle(yard)
+    await yard.settle()
     assert yard.held(source.digest) == CONTENT
 
 
@@ -105,8 +103,9 @@ async def test_a_restart_resumes_what_was_there(yard: Yard) -> None:
     source = yard.add(CONTENT)
     async with yard.fills.reading(source, None) as fill:
         await fill.ready(0, None)
-        while fill.progress < 2 * MIB:
-            await asyncio.sleep(0)
+        async for piece in fill.pieces(0, None):
+            if len(take(piece)) and fill.progress >= 2 * MIB:
+                break
     await yard.restart()
     assert await yard.read(source, size=len(CONTENT)) == CONTENT
     assert yard.upstream.sent <= len(CONTENT) + 2 * yard.upstream.chunk
@@ -129,14 +128,13 @@ async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_
     wrong = CONTENT[:MIB] + b"!" + CONTENT[MIB + 1 :]
     yard.upstream.blobs[source.repository, source.digest] = wrong
     yard.upstream.tells_size = tells_size
-    got = b""
+    got: list[bytes] = []
     async with yard.fills.reading(source, None) as fill:
         await fill.ready(0, None)
         with pytest.raises(WrongContent):
-            async for piece in fill.pieces(0, None):
-                got += take(piece)
-    assert len(got) < len(CONTENT)
-    await _settle(yard)
+            await _read_into(got, fill)
+    assert sum(map(len, got)) < len(CONTENT)
+    await yard.settle()
     assert yard.held(source.digest) is None
     yard.upstream.blobs[source.repository, source.digest] = CONTENT
     assert await yard.read(source) == CONTENT
@@ -160,7 +158,7 @@ async def test_a_blob_of_no_told_length_is_served_whole(yard: Yard) -> None:
     source = yard.add(CONTENT)
     yard.upstream.tells_size = False
     assert await yard.read(source) == CONTENT
-    await _settle(yard)
+    await yard.settle()
     assert yard.held(source.digest) == CONTENT
 
 
@@ -182,7 +180,7 @@ async def test_eight_parallel_ranges_move_every_byte_once_and_make_a_blob(yard: 
         ]
     assert b"".join(reader.result() for reader in readers) == CONTENT
     assert yard.upstream.sent == size
-    await _settle(yard)
+    await yard.settle()
     assert yard.held(source.digest) == CONTENT
 
 
@@ -212,13 +210,13 @@ async def test_a_blob_that_is_nowhere_says_so(yard: Yard) -> None:
     source = yard.add(CONTENT)
     with pytest.raises(BlobNotHere):
         await yard.read(Source(yard.upstream, "library/absent", source.digest))
-    await _settle(yard)
+    await yard.settle()
 
 
 async def test_nothing_stays_open_when_all_is_done(yard: Yard) -> None:
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for number in range(5):
         await yard.read(yard.add(CONTENT[number:]))
-    await _settle(yard)
+    await yard.settle()
     await yard.close()
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before

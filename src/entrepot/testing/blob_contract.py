@@ -1,0 +1,108 @@
+"""What every blob store must do."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+
+import pytest
+
+from entrepot.oci.digest import Digest
+from entrepot.ports.blobs import BlobStore
+
+__all__ = ["BlobContract"]
+
+CONTENT = b"layer" * 1000
+DIGEST = Digest.of(CONTENT)
+OTHER = Digest.of(b"other", "sha512")
+
+
+async def _store(store: BlobStore, content: bytes, digest: Digest) -> None:
+    spool = await store.spool(digest)
+    await spool.write(0, content)
+    await spool.commit(len(content))
+    await spool.close()
+
+
+class BlobContract:
+    """Mix into a test class that has a ``store`` fixture."""
+
+    async def test_what_was_never_stored_cannot_be_opened(self, store: BlobStore) -> None:
+        assert store.open(DIGEST) is None
+
+    async def test_a_committed_blob_reads_back_whole(self, store: BlobStore) -> None:
+        await _store(store, CONTENT, DIGEST)
+        blob = store.open(DIGEST)
+        assert blob is not None
+        assert blob.size == len(CONTENT)
+        assert os.pread(blob.fileno(), blob.size + 1, 0) == CONTENT
+        blob.close()
+
+    async def test_a_spool_is_invisible_until_it_is_committed(self, store: BlobStore) -> None:
+        spool = await store.spool(DIGEST)
+        await spool.write(0, CONTENT)
+        assert store.open(DIGEST) is None
+        await spool.close()
+        assert store.open(DIGEST) is None
+
+    async def test_what_was_written_can_be_read_from_the_spool_at_once(self, store: BlobStore) -> None:
+        spool = await store.spool(DIGEST)
+        await spool.write(100, CONTENT[100:200])
+        assert os.pread(spool.fileno(), 100, 100) == CONTENT[100:200]
+        await spool.close()
+
+    async def test_a_closed_spool_is_there_to_be_resumed(self, store: BlobStore) -> None:
+        spool = await store.spool(DIGEST)
+        assert list(spool.present) == []
+        await spool.write(0, CONTENT[:10])
+        await spool.write(50, CONTENT[50:60])
+        await spool.close()
+        again = await store.spool(DIGEST)
+        assert sorted(again.present) == [(0, 10), (50, 60)]
+        assert os.pread(again.fileno(), 10, 50) == CONTENT[50:60]
+        await again.close()
+
+    async def test_a_discarded_spool_leaves_nothing_to_resume(self, store: BlobStore) -> None:
+        spool = await store.spool(DIGEST)
+        await spool.write(0, CONTENT)
+        await spool.discard()
+        assert os.pread(spool.fileno(), 5, 0) == CONTENT[:5]
+        await spool.close()
+        again = await store.spool(DIGEST)
+        assert list(again.present) == []
+        await again.close()
+
+    async def test_a_spool_stays_readable_when_it_has_become_a_blob(self, store: BlobStore) -> None:
+        spool = await store.spool(DIGEST)
+        await spool.write(0, CONTENT)
+        await spool.commit(len(CONTENT))
+        await store.delete(DIGEST)
+        assert os.pread(spool.fileno(), len(CONTENT), 0) == CONTENT
+        await spool.close()
+
+    @pytest.mark.parametrize(("start", "stop"), [(0, len(CONTENT)), (7, 9), (0, 0)])
+    async def test_a_hash_is_fed_exactly_the_interval(self, store: BlobStore, start: int, stop: int) -> None:
+        spool = await store.spool(DIGEST)
+        await spool.write(0, CONTENT)
+        hasher = hashlib.sha256()
+        await spool.feed(hasher, start, stop)
+        assert hasher.digest() == hashlib.sha256(CONTENT[start:stop]).digest()
+        await spool.close()
+
+    async def test_an_open_blob_outlives_its_deletion(self, store: BlobStore) -> None:
+        await _store(store, CONTENT, DIGEST)
+        blob = store.open(DIGEST)
+        assert blob is not None
+        assert await store.delete(DIGEST) is True
+        assert os.pread(blob.fileno(), 5, 0) == CONTENT[:5]
+        blob.close()
+        assert store.open(DIGEST) is None
+        assert await store.delete(DIGEST) is False
+
+    async def test_all_blobs_can_be_walked_over(self, store: BlobStore) -> None:
+        await _store(store, CONTENT, DIGEST)
+        await _store(store, b"other", OTHER)
+        assert {found async for found in store.blobs()} == {(DIGEST, len(CONTENT)), (OTHER, 5)}
+
+    async def test_there_is_some_room(self, store: BlobStore) -> None:
+        assert store.room() > 0

@@ -1,0 +1,18 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from entrepot.ports.blobs import BlobStore
+from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.testing.blob_contract import BlobContract
+
+
+class TestFilesystem(BlobContract):
+    @pytest.fixture
+    def store(self, tmp_path: Path) -> Iterator[BlobStore]:
+        store = FilesystemBlobs(tmp_path)
+        yield store
+        store.close()

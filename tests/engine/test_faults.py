@@ -1,0 +1,151 @@
+"""Disks that fill up, and callers that leave at every moment there is."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.engine.conftest import MIB, Yard, take
+
+from entrepot.errors import DiskFull, StoreFailed, WrongContent
+from entrepot.oci.digest import Digest
+from entrepot.ports.blobs import Spool
+from entrepot.storage.filesystem import FilesystemBlobs
+
+CONTENT = random.Random(9).randbytes(2 * MIB + 77)
+
+
+class TightSpool:
+    """A real spool on a disk that takes ``left`` bytes more."""
+
+    def __init__(self, spool: Spool, left: int) -> None:
+        self._spool = spool
+        self._left = left
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._spool, name)
+
+    async def write(self, offset: int, chunk: bytes) -> None:
+        if len(chunk) > self._left:
+            raise DiskFull("no room")
+        self._left -= len(chunk)
+        await self._spool.write(offset, chunk)
+
+
+class TightStore(FilesystemBlobs):
+    """``left``: how many bytes a spool takes; ``None`` where not even a spool can be made."""
+
+    def __init__(self, root: Path, left: int | None) -> None:
+        super().__init__(root)
+        self.left = left
+
+    async def spool(self, digest: Digest) -> Any:
+        if self.left is None:
+            raise StoreFailed("read-only")
+        return TightSpool(await super().spool(digest), self.left)
+
+
+@pytest.fixture(params=[None, 0, 1, MIB, 2 * MIB])
+async def tight(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Yard]:
+    yard = Yard(TightStore(tmp_path, request.param))
+    yield yard
+    await yard.close()
+    yard.store.close()
+    assert yard.crashes == []
+    assert [path for path in (tmp_path / "spool").iterdir() if path.suffix == ".part"] == []
+
+
+async def test_a_full_disk_is_nothing_that_clients_notice(tight: Yard) -> None:
+    source = tight.add(CONTENT)
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(tight.read(source)) for _ in range(3)]
+    assert all(reader.result() == CONTENT for reader in readers)
+    assert tight.held(source.digest) is None
+
+
+async def test_a_full_disk_is_no_licence_for_wrong_bytes(tight: Yard) -> None:
+    source = tight.add(CONTENT)
+    tight.upstream.blobs[source.repository, source.digest] = CONTENT[:-1] + b"!"
+    with pytest.raises(WrongContent):
+        await tight.read(source)
+
+
+async def test_a_full_disk_survives_broken_connections(tight: Yard) -> None:
+    source = tight.add(CONTENT)
+    tight.upstream.cuts = [MIB, MIB]
+    assert await tight.read(source) == CONTENT
+
+
+async def test_a_blob_larger_than_the_room_is_not_even_begun(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = yard.add(CONTENT)
+    monkeypatch.setattr(yard.store, "room", lambda: len(CONTENT) - 1)
+    assert await yard.read(source) == CONTENT
+    assert yard.held(source.digest) is None
+
+
+async def _leave_after(yard: Yard, steps: int) -> bool:
+    """Read, but be cancelled at the given step of the event loop; tell whether it came to that."""
+    source = yard.add(CONTENT)
+    reader = asyncio.ensure_future(yard.read(source))
+    for _ in range(steps):
+        if reader.done():
+            break
+        await asyncio.sleep(0)
+    was_cancelled = reader.cancel()
+    await asyncio.wait([reader])
+    return was_cancelled
+
+
+async def test_a_reader_may_leave_at_every_moment(tmp_path: Path) -> None:
+    """Whenever it leaves, the next one gets the whole, and nothing is left behind."""
+    steps = 0
+    while True:
+        yard = Yard(FilesystemBlobs(tmp_path / str(steps)))
+        yard.upstream.chunk = 512 << 10
+        was_cancelled = await _leave_after(yard, steps)
+        source = yard.add(CONTENT)
+        assert await yard.read(source) == CONTENT
+        await yard.settle()
+        await yard.close()
+        assert yard.held(source.digest) == CONTENT
+        assert yard.crashes == []
+        yard.store.close()
+        if not was_cancelled:
+            break
+        steps += 1
+    assert steps > 5
+
+
+async def test_the_process_may_end_at_every_moment(tmp_path: Path) -> None:
+    """Whenever all tasks are ended, what was written is there for the next process."""
+    for steps in range(0, 60, 2):
+        yard = Yard(FilesystemBlobs(tmp_path / str(steps)))
+        yard.upstream.chunk = 256 << 10
+        source = yard.add(CONTENT)
+        reader = asyncio.ensure_future(yard.read(source))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        reader.cancel()
+        await asyncio.wait([reader])
+        await yard.restart()
+        assert await yard.read(source, size=len(CONTENT)) == CONTENT
+        await yard.close()
+        assert yard.crashes == []
+        yard.store.close()
+
+
+async def test_a_slow_reader_holds_up_nobody(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    async with yard.fills.reading(source, None) as slow:
+        await slow.ready(0, None)
+        pieces = slow.pieces(0, None)
+        first = take(await anext(pieces))
+        assert await yard.read(source) == CONTENT
+        rest = b"".join([take(piece) async for piece in pieces])
+    assert first + rest == CONTENT
