@@ -10,6 +10,7 @@ from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
 from entrepot.engine.fills import Fills
 from entrepot.engine.flights import Flights
+from entrepot.engine.lookup import found
 from entrepot.engine.memory import Lru
 from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.revalidation import Cache
@@ -159,7 +160,7 @@ class Blobs:
 
     def _known(self, repository: Repository, digest: Digest) -> KnownBlob | None:
         known = self._links.get((repository, digest))
-        if known is None and (known := self._index.blob(repository, digest)) is not None:
+        if known is None and (known := found(lambda: self._index.blob(repository, digest))) is not None:
             self._links.put((repository, digest), known)
         return known
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import msgspec
 
+from entrepot.engine.lookup import found
 from entrepot.engine.revalidation import Answer, Question, Revalidation
 from entrepot.engine.sites import Site, Sites
 from entrepot.errors import MetadataFailed
@@ -31,7 +32,7 @@ class Lists:
     async def tags(self, repository: Repository) -> Answer[list[str]]:
         """Return all tags, sorted; those whose manifests are cached where nothing better is to be had."""
         site = self._sites.of(repository)
-        cached = self._listings.tags(repository) or self._cached_tags(repository)
+        cached = found(lambda: self._listings.tags(repository)) or self._cached_tags(repository)
         answer = await self._answer(
             site, (repository, "tags"), cached, lambda: self._ask_tags(site, repository)
         )
@@ -40,12 +41,12 @@ class Lists:
     async def referrers(self, repository: Repository, subject: Digest) -> Answer[bytes]:
         """Return an image index of all that refers to ``subject``."""
         site = self._sites.of(repository)
-        cached = self._listings.referrers(repository, subject)
+        cached = found(lambda: self._listings.referrers(repository, subject))
         ask = lambda: self._ask_referrers(site, repository, subject)  # noqa: E731 - a name for a long argument.
         return await self._answer(site, (repository, subject), cached, ask)
 
     def repositories(self, upstream: str | None, after: str, limit: int) -> list[str]:
-        return self._listings.repositories(upstream, after, limit)
+        return found(lambda: self._listings.repositories(upstream, after, limit)) or []
 
     async def close(self) -> None:
         await self._revalidation.close()
@@ -66,7 +67,7 @@ class Lists:
 
     def _cached_tags(self, repository: Repository) -> Listing | None:
         """Make a list of what is here, as old as a list can be that is served at all."""
-        tags = self._listings.cached_tags(repository)
+        tags = found(lambda: self._listings.cached_tags(repository))
         if not tags:
             return None
         return Listing(

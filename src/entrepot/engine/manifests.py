@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from entrepot.engine.flights import Flights
+from entrepot.engine.lookup import found
 from entrepot.engine.memory import Lru
 from entrepot.engine.revalidation import Answer, Cache, Question, Revalidation
 from entrepot.engine.sites import Site, Sites
@@ -95,7 +96,7 @@ class Manifests:
 
     async def _ask_for_digest(self, site: Site, repository: Repository, digest: Digest) -> StoredManifest:
         """Let the upstream confirm a manifest that is held for another repository; else fetch it."""
-        manifest = self._index.manifest_anywhere(digest)
+        manifest = found(lambda: self._index.manifest_anywhere(digest))
         if manifest is not None:
             await site.upstream.head_manifest(repository.name, digest)
         else:
@@ -106,13 +107,18 @@ class Manifests:
 
     def _tag(self, repository: Repository, tag: Tag) -> TagRecord | None:
         record = self._tags.get((repository, tag))
-        if record is None and (record := self._index.tag(repository, tag.name)) is not None:
-            self._tags.put((repository, tag), record)
+        if record is None:
+            record = found(lambda: self._index.tag(repository, tag.name))
+            if record is not None:
+                self._tags.put((repository, tag), record)
         return record
 
     def _find(self, repository: Repository, digest: Digest) -> StoredManifest | None:
         manifest = self._manifests.get((repository, digest))
-        if manifest is None and (manifest := self._index.manifest(repository, digest)) is not None:
+        if (
+            manifest is None
+            and (manifest := found(lambda: self._index.manifest(repository, digest))) is not None
+        ):
             self._manifests.put((repository, digest), manifest)
         return manifest
 

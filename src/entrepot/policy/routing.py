@@ -84,8 +84,10 @@ def resolve(
     before the Host header does, and the default upstream has the rest.
     """
     host = ns or route_host
-    if not host:
-        host, name = split_host(name)
+    prefix, rest = split_host(name)
+    if not host or (prefix is not None and upstreams.named(prefix) == upstreams.named(host)):
+        # Said twice, where a client that sends ``ns`` is also pointed at a path per upstream, counts once.
+        host, name = host or prefix, rest
     upstream = upstreams.named(host) if host else upstreams.hosted(host_header or "") or upstreams.default
     if isinstance(upstream, NoSuchUpstream):
         return upstream

@@ -62,6 +62,8 @@ class ScriptedUpstream:
     failure: EntrepotError | None = None
     cuts: list[int] = field(default_factory=list)
     """After how many bytes the next downloads break."""
+    honest_after: int = 0
+    """How many downloads are of wrong bytes before they are right."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """Closed, it holds back the next chunk of every download and every answer about manifests."""
     breaker: ScriptedBreaker = field(default_factory=ScriptedBreaker)
@@ -95,6 +97,8 @@ class ScriptedUpstream:
         if not self.honours_range:
             start, stop = 0, None
         size = len(content) if self.tells_size else None
+        if len(self.downloads) <= self.honest_after:
+            content = bytes(reversed(content))
         cut = self.cuts.pop(0) if self.cuts else None
         await asyncio.sleep(0)
         yield _Stream(self, content, start, size if stop is None else stop, size, cut)

@@ -73,7 +73,8 @@ def test_the_host_header_means_an_upstream_or_the_default(header: str, upstream:
         pytest.param(
             None, "ghcr.io", None, "docker.io/a", "ghcr.io docker.io/a", id="ns-takes-the-name-as-is"
         ),
-        pytest.param("ghcr.io", None, None, "ghcr.io/a", "ghcr.io ghcr.io/a", id="path-takes-the-name-as-is"),
+        pytest.param("ghcr.io", None, None, "ghcr.io/a", "ghcr.io a", id="said-twice-counts-once"),
+        pytest.param(None, "docker.io", None, "index.docker.io/a", "docker.io library/a", id="by-any-name"),
         pytest.param(None, "docker.io", None, "alpine", "docker.io library/alpine", id="ns-adds-library"),
         pytest.param(None, "INDEX.docker.io", None, "a/b", "docker.io a/b", id="ns-is-an-alias"),
     ],
