@@ -6,7 +6,7 @@ import asyncio
 import ssl
 import threading
 from collections import Counter
-from collections.abc import Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
@@ -18,7 +18,7 @@ from entrepot.testing.registry_wire import Answer, Fault, Request, deliver, read
 
 __all__ = ["FakeRegistry"]
 
-_START_TIMEOUT = 10.0
+_PATIENCE = 10.0
 _NO_FAULT = Fault()
 
 T = TypeVar("T")
@@ -71,6 +71,7 @@ class FakeRegistry:
         self._server: asyncio.Server | None = None
         self._connections: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
 
     # What a test reads.
 
@@ -98,6 +99,13 @@ class FakeRegistry:
         self.requests.clear()
         self._bytes_sent.clear()
         self.most_running_answers = self.running_answers
+
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until ``condition`` holds, looked at whenever a request has come or an answer has ended."""
+        async with asyncio.timeout(_PATIENCE):
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
 
     # What a test scripts.
 
@@ -163,13 +171,13 @@ class FakeRegistry:
             registry.from_thread(registry.stop())
         finally:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(_START_TIMEOUT)
+            thread.join(_PATIENCE)
             loop.close()
 
     def from_thread(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``registry.stop()`` or the like in its own loop, from another thread, and wait for it."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_START_TIMEOUT)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_PATIENCE)
 
     # Its answers.
 
@@ -193,6 +201,7 @@ class FakeRegistry:
         while (request := await read_request(reader)) is not None:
             request = replace(request, kind=kind_of(request.path))
             self.requests.append(request)
+            self._changed.set()
             reply, fault = self._reply_to(request)
 
             def count(sent: int, kind: str = request.kind) -> None:
@@ -205,6 +214,7 @@ class FakeRegistry:
                     return
             finally:
                 self.running_answers -= 1
+                self._changed.set()
 
     def _reply_to(self, request: Request) -> tuple[Answer, Fault]:
         challenge = None

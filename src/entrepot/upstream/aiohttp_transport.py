@@ -136,7 +136,8 @@ def _translated(host: str) -> Iterator[None]:
     except aiohttp.ClientSSLError as error:
         raise UpstreamDown(f"TLS with {host} failed; is it an http:// endpoint? {error}") from error
     except aiohttp.ClientConnectorError as error:
-        raise UpstreamDown(f"{host} accepts no connections: {error.os_error.strerror or error}") from error
+        reason = error.os_error.strerror or "it breaks them off"
+        raise UpstreamDown(f"{host} accepts no connections: {reason}") from error
     except aiohttp.ClientPayloadError as error:
         raise UpstreamDown(f"{host} ended its answer too early") from error
     except (aiohttp.ServerDisconnectedError, ConnectionError) as error:

@@ -63,6 +63,8 @@ def failure(failed: Failed, now: float, *, has_credential: bool) -> EntrepotErro
                 else "no credential is configured; it may need username and password"
             )
             return Refused(f"{place} was refused ({failed.status}); {advice}{said}")
+        case 405 | 501:
+            return Refused(f"{place}: the registry does not offer this ({failed.status}){said}")
         case 404 | 410 if problem.code == "NAME_UNKNOWN":
             return RepositoryNotHere(f"{place} does not exist, nor does its repository")
         case 404 | 410:

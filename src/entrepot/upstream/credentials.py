@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -91,21 +92,26 @@ class _Configured:
 
 @dataclass(slots=True)
 class _FromHelper:
-    """Believes a helper for five minutes: running one costs a process, and often a request elsewhere."""
+    """Believes a helper for five minutes: running one costs a process, and often a request elsewhere.
+
+    One runs at a time, so that all who ask meanwhile get its answer.
+    """
 
     runner: HelperRunner
     key: str
     clock: Clock
     _answer: Credential | None = None
     _asked_at: float | None = None
+    _running: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def current(self) -> Credential | None:
-        now = self.clock.monotonic()
-        if self._asked_at is None or now - self._asked_at > _HELPER_ANSWER_LASTS:
-            found = await self.runner.get(self.key)
-            self._answer = None if found is None else _from_pair(found.username, found.secret)
-            self._asked_at = now
-        return self._answer
+        async with self._running:
+            now = self.clock.monotonic()
+            if self._asked_at is None or now - self._asked_at > _HELPER_ANSWER_LASTS:
+                found = await self.runner.get(self.key)
+                self._answer = None if found is None else _from_pair(found.username, found.secret)
+                self._asked_at = now
+            return self._answer
 
 
 @dataclass(slots=True)

@@ -1,0 +1,167 @@
+from __future__ import annotations
+
+import asyncio
+import ssl
+import subprocess
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from entrepot.errors import SettingsInvalid, UpstreamDown, UpstreamTimeout
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Tag
+from entrepot.testing.fake_registry import FakeRegistry
+from entrepot.testing.registry_wire import Fault
+from entrepot.upstream.registry import RegistryUpstream
+
+Connect = Callable[..., RegistryUpstream]
+TAG = Tag("1")
+
+
+@dataclass(frozen=True)
+class Certificate:
+    certificate: str
+    key: str
+
+
+def _certify(folder: Path, name: str) -> Certificate:
+    """Make a certificate that signs itself, so that it is its own authority."""
+    made = Certificate(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
+    new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    who = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    command = ["openssl", "req", *new, *who, "-keyout", made.key, "-out", made.certificate]
+    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    return made
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return _certify(tmp_path_factory.mktemp("server"), "server")
+
+
+@pytest.fixture(scope="module")
+def client(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return _certify(tmp_path_factory.mktemp("client"), "client")
+
+
+def _context(server: Certificate) -> ssl.SSLContext:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(server.certificate, server.key)
+    return context
+
+
+@pytest.fixture
+async def secure(server: Certificate) -> AsyncIterator[FakeRegistry]:
+    async with FakeRegistry(tls=_context(server)) as registry:
+        registry.content.add_image("app", "1")
+        yield registry
+
+
+async def test_a_certificate_of_a_listed_authority_is_trusted(
+    secure: FakeRegistry, connect: Connect, server: Certificate
+) -> None:
+    assert await connect(secure.url, ca_file=server.certificate).tags("app") == ["1"]
+
+
+async def test_an_unknown_certificate_is_not_trusted_and_the_advice_is_ca_file(
+    secure: FakeRegistry, connect: Connect
+) -> None:
+    with pytest.raises(UpstreamDown, match="set ca_file"):
+        await connect(secure.url).tags("app")
+
+
+async def test_any_certificate_will_do_where_verification_is_off(
+    secure: FakeRegistry, connect: Connect
+) -> None:
+    assert await connect(secure.url, insecure_skip_verify=True).tags("app") == ["1"]
+
+
+async def test_a_client_certificate_is_shown_to_the_endpoint_alone(
+    connect: Connect, server: Certificate, client: Certificate
+) -> None:
+    demanding = _context(server)
+    demanding.verify_mode = ssl.CERT_REQUIRED
+    demanding.load_verify_locations(client.certificate)
+    files = {"ca_file": server.certificate, "client_cert": client.certificate, "client_key": client.key}
+    async with FakeRegistry(tls=demanding) as registry, FakeRegistry(registry.content, tls=demanding) as cdn:
+        registry.content.add_image("app", "1", layers=[b"layer"])
+        upstream = connect(registry.url, **files)
+        assert await upstream.tags("app") == ["1"]
+        registry.behaviour.blob_redirect = cdn.url
+        with pytest.raises(UpstreamDown):
+            await upstream.head_blob("app", Digest.of(b"layer"))
+
+
+@pytest.mark.parametrize(
+    "files", [{"ca_file": "absent.pem"}, {"ca_file": __file__}, {"client_cert": "absent.pem"}, {"client_cert": __file__}]
+)  # fmt: skip
+def test_files_that_are_of_no_use_are_found_at_once(connect: Connect, files: dict[str, str]) -> None:
+    with pytest.raises(SettingsInvalid, match=next(iter(files))):
+        connect("https://registry.invalid", **files)
+
+
+async def test_a_proxy_is_used_where_one_is_set(registry: FakeRegistry, connect: Connect) -> None:
+    registry.content.add_image("app", "1")
+    assert await connect("http://registry.invalid", proxy=registry.url).tags("app") == ["1"]
+    assert registry.requests[0].target.startswith("http://registry.invalid/v2/")
+
+
+async def test_proxies_of_the_environment_are_not_used(
+    registry: FakeRegistry, connect: Connect, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
+    registry.content.add_image("app", "1")
+    assert await connect(registry.url).tags("app") == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("url", "settings", "message"),
+    [
+        ("http://registry.invalid", {}, "does not resolve"),
+        ("http://127.0.0.1:1", {}, "accepts no connections"),
+        ("http://registry.invalid", {"proxy": "http://127.0.0.1:1"}, "the proxy on the way"),
+    ],
+)
+async def test_what_cannot_be_reached_is_down_and_told_why(
+    connect: Connect, url: str, settings: dict[str, str], message: str
+) -> None:
+    with pytest.raises(UpstreamDown, match=message):
+        await connect(url, **settings).tags("app")
+
+
+async def test_tls_with_a_registry_that_speaks_none_is_down(connect: Connect) -> None:
+    async def answer(_: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UpstreamDown, match="TLS with"):
+            await connect(f"https://127.0.0.1:{port}").tags("app")
+
+
+async def test_nobody_is_dialled_before_the_first_request(registry: FakeRegistry, connect: Connect) -> None:
+    await connect(registry.url).close()
+    assert registry.open_connections == 0
+
+
+async def test_connections_are_used_again_after_answers_of_every_kind(
+    registry: FakeRegistry, connect: Connect
+) -> None:
+    image = registry.content.add_image("app", "1")
+    upstream = connect(registry.url)
+    registry.misbehave("manifest", Fault(status=404), method="HEAD")
+    for _ in range(3):
+        await upstream.head_manifest("app", TAG)
+        await upstream.get_manifest("app", image.digest)
+        await upstream.head_blob("app", image.config)
+        await upstream.referrers("app", image.digest)
+    assert registry.open_connections == 1
+
+
+async def test_a_message_names_the_host_and_the_wait(registry: FakeRegistry, connect: Connect) -> None:
+    registry.misbehave("tags", Fault(hang_before_head=True))
+    with pytest.raises(UpstreamTimeout, match=f"{registry.host} sent no answer within 0.05 s"):
+        await connect(registry.url, patience=0.05).tags("app")

@@ -1,0 +1,218 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from entrepot.errors import ManifestNotHere, RateLimited, Refused, UpstreamDown, UpstreamTimeout
+from entrepot.oci.reference import Tag
+from entrepot.policy.breaker import Health
+from entrepot.testing.fake_registry import FakeRegistry
+from entrepot.testing.registry_content import Image
+from entrepot.testing.registry_wire import Fault
+from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.upstream.registry import RegistryUpstream
+
+Connect = Callable[..., RegistryUpstream]
+TAG = Tag("1")
+HANG = Fault(hang_before_head=True)
+
+
+@pytest.fixture
+def clock() -> VirtualClock:
+    """Retries are near enough to immediate; only the tests move time."""
+    return VirtualClock(autojump=True)
+
+
+@pytest.fixture
+def image(registry: FakeRegistry) -> Image:
+    return registry.content.add_image("app", "1")
+
+
+@pytest.fixture
+async def mirror(registry: FakeRegistry) -> AsyncIterator[FakeRegistry]:
+    async with FakeRegistry(registry.content) as mirror:
+        yield mirror
+
+
+async def test_a_passing_failure_is_retried(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    registry.misbehave("manifest", Fault(status=502), times=2)
+    upstream = connect(registry.url)
+    assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+    assert clock.sleeps == [0.05, 0.1]
+    assert upstream.breaker.health() is Health.UP
+
+
+async def test_a_timeout_is_not_retried(registry: FakeRegistry, connect: Connect) -> None:
+    registry.misbehave("manifest", HANG)
+    with pytest.raises(UpstreamTimeout):
+        await connect(registry.url, patience=0.05).get_manifest("app", TAG)
+    assert registry.count() == 1
+
+
+@pytest.mark.parametrize(
+    "fault", [HANG, Fault(status=500), Fault(status=429), Fault(status=403), Fault(status=404), Fault(corrupt=True), Fault(raw=b"")]
+)  # fmt: skip
+async def test_the_mirror_answers_where_the_first_endpoint_does_not(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image, fault: Fault
+) -> None:
+    registry.misbehave("manifest", fault)
+    upstream = connect(registry.url, mirror.url, patience=0.2)
+    assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+    assert mirror.count() == 1
+
+
+async def test_the_mirror_is_left_alone_while_the_first_endpoint_answers(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    await connect(registry.url, mirror.url).get_manifest("app", TAG)
+    assert mirror.count() == 0
+
+
+async def test_a_dead_endpoint_is_skipped_until_it_is_probed_and_found_well(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    registry.misbehave("manifest", HANG)
+    upstream = connect(registry.url, mirror.url, patience=0.05)
+    for _ in range(3):
+        await upstream.get_manifest("app", TAG)
+    assert (registry.count(), mirror.count()) == (1, 3)
+    registry.behave()
+    clock.advance(1)
+    for _ in range(2):
+        await upstream.get_manifest("app", TAG)
+    assert (registry.count(), mirror.count()) == (3, 3)
+
+
+async def test_all_endpoints_must_agree_that_a_thing_is_not_here(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    upstream = connect(registry.url, mirror.url)
+    with pytest.raises(ManifestNotHere):
+        await upstream.get_manifest("app", Tag("absent"))
+    registry.misbehave("manifest", Fault(status=403))
+    with pytest.raises(Refused):
+        await upstream.get_manifest("app", Tag("absent"))
+    mirror.misbehave("manifest", Fault(status=500))
+    with pytest.raises(UpstreamDown):
+        await upstream.get_manifest("app", Tag("absent"))
+
+
+async def test_after_three_failures_nobody_asks_until_the_cooldown_is_over(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    registry.misbehave("manifest", Fault(status=500))
+    upstream = connect(registry.url)
+    for _ in range(3):
+        with pytest.raises(UpstreamDown, match="answer 500"):
+            await upstream.get_manifest("app", TAG)
+    registry.reset_counts()
+    with pytest.raises(UpstreamDown, match="failed a moment ago") as caught:
+        await upstream.get_manifest("app", TAG)
+    assert caught.value.retry_after == pytest.approx(1)
+    assert (registry.count(), upstream.breaker.health()) == (0, Health.DOWN)
+    clock.advance(1)
+    assert upstream.breaker.health() is Health.PROBING
+    registry.behave()
+    await upstream.get_manifest("app", TAG)
+    assert upstream.breaker.health() is Health.UP
+
+
+async def test_one_request_probes_while_others_hold_back(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    upstream = connect(registry.url)
+    upstream.breaker.doubt()
+    clock.advance(1)
+    hold = asyncio.Event()
+    registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
+    probe = asyncio.create_task(upstream.get_manifest("app", TAG))
+    await registry.until(lambda: registry.count() == 1)
+    with pytest.raises(UpstreamDown, match="failed a moment ago"):
+        await upstream.get_manifest("app", TAG)
+    hold.set()
+    assert (await probe).digest == image.digest
+
+
+async def test_doubt_counts_against_the_endpoint_being_asked(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    hold = asyncio.Event()
+    registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
+    upstream = connect(registry.url, mirror.url)
+    asking = asyncio.create_task(upstream.get_manifest("app", TAG))
+    await registry.until(lambda: registry.count() == 1)
+    upstream.breaker.doubt()
+    await upstream.get_manifest("app", TAG)
+    assert mirror.count() == 1
+    hold.set()
+    await asking
+    await upstream.get_manifest("app", TAG)
+    assert mirror.count() == 1
+
+
+async def test_what_is_not_here_or_refused_says_that_the_endpoint_lives(
+    registry: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    upstream = connect(registry.url)
+    for _ in range(5):
+        with pytest.raises(ManifestNotHere):
+            await upstream.get_manifest("app", Tag("absent"))
+    assert upstream.breaker.health() is Health.UP
+
+
+@pytest.mark.parametrize(
+    "told", ["60", "Tue, 14 Nov 2023 22:14:20 GMT"], ids=["seconds", "date"]
+)  # The clock starts at 22:13:20 of that day.
+async def test_a_429_is_honoured_for_as_long_as_it_says(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image, told: str
+) -> None:
+    registry.misbehave("manifest", Fault(status=429, headers={"Retry-After": told}), times=1)
+    upstream = connect(registry.url)
+    for _ in range(2):
+        with pytest.raises(RateLimited) as caught:
+            await upstream.get_manifest("app", TAG)
+        assert caught.value.retry_after == pytest.approx(60)
+    assert (registry.count(), upstream.breaker.health()) == (1, Health.DOWN)
+    clock.advance(60)
+    assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+
+
+async def test_a_short_429_is_waited_for(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    registry.misbehave("manifest", Fault(status=429, headers={"Retry-After": "1"}), times=1)
+    assert (await connect(registry.url).get_manifest("app", TAG)).digest == image.digest
+    assert sum(clock.sleeps) >= 1
+
+
+async def test_retry_after_of_a_503_is_passed_on(registry: FakeRegistry, connect: Connect) -> None:
+    registry.misbehave("manifest", Fault(status=503, headers={"Retry-After": "7"}))
+    with pytest.raises(UpstreamDown) as caught:
+        await connect(registry.url).get_manifest("app", TAG)
+    assert caught.value.retry_after == 7
+
+
+async def test_a_registry_that_died_and_came_back_is_used_again(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    upstream = connect(registry.url)
+    await upstream.get_manifest("app", TAG)
+    await registry.stop()
+    with pytest.raises(UpstreamDown):
+        await upstream.get_manifest("app", TAG)
+    await registry.start()
+    clock.advance(15)
+    assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+
+
+async def test_a_blob_fails_over_before_its_first_byte(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect
+) -> None:
+    digest = registry.content.add_blob("app", b"layer")
+    registry.misbehave("blob", Fault(status=500))
+    async with connect(registry.url, mirror.url).open_blob("app", digest) as blob:
+        assert b"".join([chunk async for chunk in blob.chunks()]) == b"layer"
