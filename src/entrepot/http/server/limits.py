@@ -1,0 +1,53 @@
+"""How much one client, or all of them together, may ask of the server."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Limits"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    connections: int = 20_000
+    """Beyond it a client is told 503 at once, as containerd and its like then try the next mirror,
+    while one that is left in the listen queue hangs.  Beyond twice as many it is not even told."""
+
+    head_bytes: int = 32 << 10
+    """Request line and headers; more is a 431."""
+
+    headers: int = 100
+    """More is a 431."""
+
+    target_bytes: int = 8 << 10
+    """Path and query; more is a 414."""
+
+    body_bytes: int = 1 << 20
+    """Most that a request's body may hold for the application to read, framing included; more is a 413."""
+
+    drain_bytes: int = 64 << 10
+    """What is read and thrown away of a body that the application left, before the connection is given up."""
+
+    buffer_bytes: int = 64 << 10
+    """``send`` waits while more than this is on its way to the client; ``receive`` keeps no more unread."""
+
+    head_seconds: float = 30
+    """For a whole head to arrive, and for a TLS handshake."""
+
+    keep_alive_seconds: float = 75
+    """For the next request to begin."""
+
+    stall_seconds: float = 300
+    """For a client to take, or to send, some byte that is waited for; it has twice that at most."""
+
+    linger_seconds: float = 2
+    """For a client to read the last answer after it sent what nobody will read."""
+
+    abandoned_seconds: float = 60
+    """For the application to notice that its client is gone, before it is cancelled."""
+
+    sweep_seconds: float = 1
+    """Between two looks at all these times, and the age of the ``Date`` header."""
+
+    file_threads: int = 8
+    """Threads that wait for the disk when large files are sent."""

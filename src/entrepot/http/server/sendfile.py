@@ -1,0 +1,149 @@
+"""Files to sockets inside the kernel, without stalling the event loop on a slow disk."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+from entrepot.http.server.asgi import ClientDisconnected
+from entrepot.http.server.outlet import Outlet
+
+__all__ = ["FileSender", "ShortFile"]
+
+_INLINE_BYTES = 256 << 10
+_STEP_BYTES = 8 << 20
+_TLS_STEP_BYTES = 512 << 10
+_PROBE = [bytearray(1)]
+_CLIENT_GONE = frozenset(
+    (
+        errno.EPIPE,
+        errno.ECONNRESET,
+        errno.ECONNABORTED,
+        errno.ENOTCONN,
+        errno.ETIMEDOUT,
+        errno.EHOSTUNREACH,
+        errno.ENETUNREACH,
+        errno.ENETDOWN,
+    )
+)
+
+
+class ShortFile(EOFError):
+    """The file ends before the bytes that were promised of it."""
+
+
+class FileSender:
+    """What is small and in memory is sent at once; the rest in large steps by a few threads."""
+
+    def __init__(self, threads: int) -> None:
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sendfile")
+
+    def close(self) -> None:
+        """Do not wait: a step on a hung disk ends by itself, and its descriptors with it."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    def send_now(self, outlet: Outlet, file: int, offset: int, count: int) -> int:
+        """Send what needs no waiting, if only a little was to be sent; return how many bytes.
+
+        Raises as ``send`` does.
+        """
+        if count > _INLINE_BYTES or outlet.tls or outlet.buffered or not _is_in_memory(file, offset):
+            return 0
+        outlet.check()
+        sent = _pump(outlet.socket, file, offset, count)
+        outlet.count_sendfile(sent)
+        return sent
+
+    async def send(self, outlet: Outlet, file: int, offset: int, count: int) -> None:
+        """Send ``count`` bytes of ``file``, after all that was written to ``outlet`` before.
+
+        Raises ``ClientDisconnected``, ``ShortFile``, and ``OSError`` for what the disk does.
+        """
+        if outlet.tls:
+            await self._encrypt(outlet, file, offset, count)
+        else:
+            await outlet.empty()
+            await self._send_in_steps(outlet, file, offset, count)
+
+    async def _send_in_steps(self, outlet: Outlet, file: int, offset: int, count: int) -> None:
+        """Work on duplicates: both descriptors may be closed, and their numbers reused, under a thread."""
+        descriptors: list[int] = []
+        job: Future[int] | None = None
+        try:
+            descriptors.append(socket := os.dup(outlet.socket))
+            descriptors.append(file := os.dup(file))
+            while True:
+                outlet.check()
+                step = min(count, _STEP_BYTES)
+                job = self._pool.submit(_pump, socket, file, offset, step)
+                sent = await asyncio.wrap_future(job)
+                outlet.count_sendfile(sent)
+                offset += sent
+                count -= sent
+                if not count:
+                    return
+                if sent < step:
+                    await outlet.room(socket)
+        finally:
+            _close_after(job, *descriptors)
+
+    async def _encrypt(self, outlet: Outlet, file: int, offset: int, count: int) -> None:
+        file = os.dup(file)
+        job: Future[bytes] | None = None
+        try:
+            while count:
+                job = self._pool.submit(os.pread, file, min(count, _TLS_STEP_BYTES), offset)
+                chunk = await asyncio.wrap_future(job)
+                if not chunk:
+                    raise ShortFile(f"{count} bytes are missing at offset {offset}")
+                outlet.write(chunk)
+                await outlet.flush()
+                offset += len(chunk)
+                count -= len(chunk)
+        finally:
+            _close_after(job, file)
+
+
+def _pump(socket: int, file: int, offset: int, count: int) -> int:
+    """Send until the socket is full; return how many bytes."""
+    sent = 0
+    while sent < count:
+        try:
+            step = os.sendfile(socket, file, offset + sent, count - sent)
+        except BlockingIOError:
+            break
+        except OSError as error:
+            if error.errno in _CLIENT_GONE:
+                raise ClientDisconnected("the client is gone") from error
+            raise
+        if not step:
+            raise ShortFile(f"{count - sent} bytes are missing at offset {offset + sent}")
+        sent += step
+    return sent
+
+
+def _is_in_memory(file: int, offset: int) -> bool:
+    """Ask for one byte, but not for the disk; where that cannot be asked (tmpfs) the answer is yes."""
+    try:
+        os.preadv(file, _PROBE, offset, os.RWF_NOWAIT)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    return True
+
+
+def _close_after(job: Future[Any] | None, *descriptors: int) -> None:
+    """Close when the thread is done with them, which may be after the request."""
+
+    def close(_: object) -> None:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+    if job is None:
+        close(None)
+    else:
+        job.add_done_callback(close)
