@@ -19,7 +19,7 @@ from entrepot.upstream.transport import Ask, Response
 
 __all__ = ["AiohttpTransport"]
 
-_READ_BUFFER = 1 << 20
+_READ_BUFFER = 512 << 10
 _HEADER_LIMIT = 32 << 10  # Signed URLs of object stores outgrow the 8 KiB that aiohttp allows.
 _HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
 

@@ -58,10 +58,12 @@ class Client:
 
         Raises ``NotHere``, ``Refused``, ``RateLimited``, ``UpstreamDown`` and their kinds.
         """
-        async with endpoint.connections.place(), AsyncExitStack() as stack:
+        is_download = wish.kind == "blob" and wish.method == "GET"
+        async with endpoint.place(for_download=is_download), AsyncExitStack() as stack:
             asked_at = self._clock.monotonic()
             try:
-                response = await stack.enter_async_context(self._authorized(endpoint, wish))
+                with endpoint.awaited():
+                    response = await stack.enter_async_context(self._authorized(endpoint, wish))
             except EntrepotError as failed:
                 self.observer.failed(wish.kind, failed)
                 raise

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import inf
 from urllib.parse import urlsplit
 
@@ -71,7 +71,10 @@ class Endpoint:
         self.url = url
         self.host = parts.netloc.rpartition("@")[2]
         self.origin = origin_of(url)
-        self.connections = ConnectionQueue(self.host, max_connections)
+        self._connections = ConnectionQueue(self.host, max_connections)
+        # Downloads last; an eighth of the connections is left to what is answered at once.
+        self._downloads = ConnectionQueue(self.host, max_connections - max_connections // 8)
+        self._asked_at: list[float] = []
         self._root = f"{parts.scheme}://{self.host}/v2/"
         self._prefix = path.removeprefix("v2").lstrip("/") if f"{path}/".startswith("v2/") else path
         self._clock = clock
@@ -107,8 +110,32 @@ class Endpoint:
         limited_until = self._state.limited_until
         return limited_until is not None and self._clock.monotonic() < limited_until
 
-    def ask(self) -> None:
-        """Note that it is being asked: if it is half open, others hold back meanwhile."""
+    @asynccontextmanager
+    async def place(self, *, for_download: bool) -> AsyncIterator[None]:
+        """Hold one of its connections; raise ``Busy`` if none becomes free in time."""
+        async with AsyncExitStack() as stack:
+            if for_download:
+                await stack.enter_async_context(self._downloads.place())
+            await stack.enter_async_context(self._connections.place())
+            yield
+
+    @contextmanager
+    def awaited(self) -> Iterator[None]:
+        """Note that the head of an answer is being waited for."""
+        asked_at = self._clock.monotonic()
+        self._asked_at.append(asked_at)
+        try:
+            yield
+        finally:
+            self._asked_at.remove(asked_at)
+
+    @property
+    def longest_wait(self) -> float:
+        """Seconds for which the oldest request that has no answer yet has been waiting; 0 for none."""
+        return self._clock.monotonic() - self._asked_at[0] if self._asked_at else 0.0
+
+    def probe(self) -> None:
+        """Note that it is about to be asked: if it is half open, others hold back meanwhile."""
         self._state = breaker.on_probe(self._state, self._clock.monotonic())
 
     def succeed(self) -> None:

@@ -38,14 +38,16 @@ class Failover:
         self._endpoints = endpoints
         self._clock = clock
         self._chance = chance
-        self._asked = endpoints[0]
 
     def health(self) -> Health:
         healths = {endpoint.health for endpoint in self._endpoints}
         return next(health for health in (Health.UP, Health.PROBING, Health.DOWN) if health in healths)
 
     def doubt(self) -> None:
-        self._asked.fail(FailureKind.TIMEOUT)
+        """Blame the endpoint whose answer is longest in coming; nobody where all wait for a connection."""
+        slowest = max(self._endpoints, key=lambda endpoint: endpoint.longest_wait)
+        if slowest.longest_wait > 0:
+            slowest.fail(FailureKind.TIMEOUT)
 
     async def run(self, call: Callable[[Endpoint], Awaitable[T]]) -> T:
         """Return what ``call`` returns for the first endpoint where it succeeds.
@@ -70,8 +72,7 @@ class Failover:
         attempt = 0
         while True:
             attempt += 1
-            self._asked = endpoint
-            endpoint.ask()
+            endpoint.probe()
             try:
                 result = await call(endpoint)
             except (RateLimited, UpstreamDown) as failure:

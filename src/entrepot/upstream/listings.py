@@ -62,6 +62,7 @@ async def _pages(client: Client, endpoint: Endpoint, wish: Wish) -> AsyncIterato
         seen.add(wish.rest)
         async with client.open(endpoint, wish) as response:
             page = await read_whole(response, _LARGEST_PAGE, f"{wish} at {endpoint.host}")
+        client.observer.received(wish.kind, len(page))
         yield page
         link = parse_next_link(response.headers.get("link", ""))
         if link is None:

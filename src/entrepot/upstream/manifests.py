@@ -55,6 +55,7 @@ async def get_manifest(
     wish = _wish(repository, reference, "GET")
     async with client.open(endpoint, wish) as response:
         content = await read_whole(response, _LARGEST, f"{wish} at {endpoint.host}")
+    client.observer.received(_KIND, len(content))
     media_type = response.headers.get("content-type")
     if isinstance(reference, Tag):
         digest = _told_digest(response.headers) or Digest.of(content)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 
 import pytest
 
@@ -98,3 +99,18 @@ async def test_a_registry_sees_no_more_connections_than_are_allowed(
         await registry.until(lambda: registry.count("blob") == 3)
         hold.set()
     assert (registry.count("blob"), registry.most_running_answers) == (12, 3)
+
+
+async def test_downloads_leave_an_eighth_of_the_connections_to_quick_answers(
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream]
+) -> None:
+    image = registry.content.add_image("app", "1")
+    upstream = connect(registry.url, max_connections=8)
+    async with AsyncExitStack() as downloads:
+        for _ in range(7):
+            await downloads.enter_async_context(upstream.open_blob("app", image.config))
+        eighth = asyncio.create_task(downloads.enter_async_context(upstream.open_blob("app", image.config)))
+        assert await upstream.tags("app") == ["1"]
+        assert registry.count("blob") == 7
+        eighth.cancel()
+        await asyncio.wait([eighth])

@@ -125,7 +125,11 @@ async def test_one_request_probes_while_others_hold_back(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
     upstream = connect(registry.url)
-    upstream.breaker.doubt()
+    await registry.stop()
+    for _ in range(3):
+        with pytest.raises(UpstreamDown, match="accepts no connections"):
+            await upstream.get_manifest("app", TAG)
+    await registry.start()
     clock.advance(1)
     hold = asyncio.Event()
     registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
@@ -137,14 +141,15 @@ async def test_one_request_probes_while_others_hold_back(
     assert (await probe).digest == image.digest
 
 
-async def test_doubt_counts_against_the_endpoint_being_asked(
-    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image
+async def test_doubt_counts_against_the_endpoint_that_is_slow_to_answer(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
     hold = asyncio.Event()
     registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
     upstream = connect(registry.url, mirror.url)
     asking = asyncio.create_task(upstream.get_manifest("app", TAG))
     await registry.until(lambda: registry.count() == 1)
+    clock.advance(2)
     upstream.breaker.doubt()
     await upstream.get_manifest("app", TAG)
     assert mirror.count() == 1
@@ -152,6 +157,19 @@ async def test_doubt_counts_against_the_endpoint_being_asked(
     await asking
     await upstream.get_manifest("app", TAG)
     assert mirror.count() == 1
+
+
+async def test_doubt_spares_endpoints_that_were_not_asked_yet(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    upstream = connect(registry.url, max_connections=1)
+    async with upstream.open_blob("app", image.config):
+        queued = asyncio.create_task(upstream.get_manifest("app", TAG))
+        await asyncio.sleep(0)
+        clock.advance(2)
+        upstream.breaker.doubt()
+        assert upstream.breaker.health() is Health.UP
+    assert (await queued).digest == image.digest
 
 
 async def test_what_is_not_here_or_refused_says_that_the_endpoint_lives(

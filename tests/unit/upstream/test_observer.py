@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from entrepot.errors import ManifestNotHere, RateLimited
+from entrepot.oci.reference import Tag
+from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.fake_registry import FakeRegistry
+from entrepot.testing.registry_wire import Fault
+from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.upstream.registry import RegistryUpstream
+
+TAG = Tag("1")
+
+
+def _value(metrics: Metrics, name: str, **labels: str) -> float | None:
+    """Find the value of the one line of ``name`` that has all of ``labels``."""
+    for line in metrics.render().decode().splitlines():
+        if line.startswith(f"entrepot_{name}{{") and all(
+            f'{key}="{value}"' in line for key, value in labels.items()
+        ):
+            return float(re.split(r"} ", line)[1])
+    return None
+
+
+async def test_requests_are_counted_by_how_they_end(
+    registry: FakeRegistry, upstream: RegistryUpstream, metrics: Metrics
+) -> None:
+    registry.content.add_image("app", "1")
+    await upstream.get_manifest("app", TAG)
+    with pytest.raises(ManifestNotHere):
+        await upstream.get_manifest("app", Tag("absent"))
+    registry.misbehave("manifest", Fault(status=429))
+    with pytest.raises(RateLimited):
+        await upstream.get_manifest("app", TAG)
+    outcomes = ("ok", "not_found", "rate_limited", "timeout")
+    counted = [
+        _value(metrics, "upstream_requests_total", kind="manifest", outcome=outcome) for outcome in outcomes
+    ]
+    assert counted == [1, 1, 1, None]
+
+
+async def test_received_bytes_are_counted(
+    registry: FakeRegistry, upstream: RegistryUpstream, metrics: Metrics
+) -> None:
+    digest = registry.content.add_blob("app", b"layer")
+    async with upstream.open_blob("app", digest) as blob:
+        assert [chunk async for chunk in blob.chunks()] == [b"layer"]
+    assert _value(metrics, "received_bytes_total", kind="blob") == 5
+
+
+async def test_the_rate_limit_is_shown_as_it_was_last_told(
+    registry: FakeRegistry, upstream: RegistryUpstream, metrics: Metrics
+) -> None:
+    registry.content.add_image("app", "1")
+    for left in ("99", "98"):
+        registry.behaviour.headers = {
+            "ratelimit-limit": "100;w=21600",
+            "ratelimit-remaining": f"{left};w=21600",
+        }
+        await upstream.head_manifest("app", TAG)
+    told = [
+        _value(metrics, name, upstream="fake.test") for name in ("ratelimit_limit", "ratelimit_remaining")
+    ]
+    assert told == [100, 98]
+
+
+async def test_the_health_of_an_endpoint_follows_its_breaker(
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], metrics: Metrics, clock: VirtualClock
+) -> None:
+    upstream = connect(registry.url)
+    registry.misbehave("manifest", Fault(status=429, headers={"Retry-After": "60"}))
+    shown = [_value(metrics, "endpoint_health", endpoint=registry.url)]
+    with pytest.raises(RateLimited):
+        await upstream.get_manifest("app", TAG)
+    shown.append(_value(metrics, "endpoint_health", endpoint=registry.url))
+    clock.advance(60)
+    shown.append(_value(metrics, "endpoint_health", endpoint=registry.url))
+    assert shown == [0, 2, 0]
