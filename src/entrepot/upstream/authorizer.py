@@ -3,20 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from urllib.parse import urlsplit
-
-import structlog
 
 from entrepot.errors import Refused
 from entrepot.oci.challenge import Challenge, parse_challenges
 from entrepot.policy.access import may_send_credential
-from entrepot.upstream.credentials import Credential, CredentialSource
+from entrepot.telemetry.log import log
+from entrepot.upstream.credentials import CredentialSource
 from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.tokens import Tokens, TokenWish
 
 __all__ = ["Authorizer"]
 
-_log = structlog.get_logger()
 _NAME = "\0"  # Stands for the repository in what was learnt; no header can hold it.
 
 
@@ -45,7 +42,7 @@ class Authorizer:
         self._credentials = credentials
         self._token_hosts = token_hosts
         self._learnt: dict[str, _Basic | _Bearer] = {}
-        self._withheld: set[str] = set()
+        self._warned_of = ""
 
     async def header(self, endpoint: Endpoint, name: str, rejected: str | None = None) -> str | None:
         """Return the Authorization for repository ``name``, ``None`` while none is known to be wanted.
@@ -84,30 +81,29 @@ class Authorizer:
     async def _bearer(self, endpoint: Endpoint, bearer: _Bearer, name: str, rejected: str | None) -> str:
         credential = await self._credentials.current()
         realm = bearer.realm.replace(_NAME, name)
-        if credential is not None and not may_send_credential(endpoint.url, realm, self._token_hosts):
-            credential = self._withhold(endpoint, realm)
-        wish = TokenWish(realm, bearer.service, bearer.scope.replace(_NAME, name), credential)
+        is_sent = credential is None or may_send_credential(endpoint.url, realm, self._token_hosts)
+        scope = bearer.scope.replace(_NAME, name)
+        wish = TokenWish(realm, bearer.service, scope, credential if is_sent else None)
+        if not is_sent:
+            self._warn(endpoint, wish.host)
         try:
             token = await self._tokens.get(wish, rejected and rejected.removeprefix("Bearer "))
         except Refused as refused:
-            if wish.host in self._withheld:
-                raise Refused(
-                    f"{refused}; or add {wish.host} to token_hosts, as the credential was not sent there"
-                ) from refused
-            raise
+            if is_sent:
+                raise
+            advice = f"or add {wish.host} to token_hosts, as the credential was not sent there"
+            raise Refused(f"{refused}; {advice}") from refused
         return f"Bearer {token}"
 
-    def _withhold(self, endpoint: Endpoint, realm: str) -> Credential | None:
-        host = urlsplit(realm).netloc
-        if host not in self._withheld:
-            self._withheld.add(host)
-            _log.warning(
-                "upstream.credential_withheld",
+    def _warn(self, endpoint: Endpoint, host: str) -> None:
+        if host != self._warned_of:
+            self._warned_of = host
+            log.warning(
+                "credential_withheld",
                 endpoint=endpoint.url,
                 token_host=host,
                 advice="add it to token_hosts",
             )
-        return None
 
 
 def _wants_token(challenge: Challenge) -> bool:

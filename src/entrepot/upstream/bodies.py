@@ -33,14 +33,18 @@ async def read_start(response: Response) -> bytes:
 
 
 async def _read(response: Response, limit: int, what: str) -> bytes:
-    """Read until the end or beyond ``limit``, whichever comes first."""
-    content = bytearray()
     try:
         async with asyncio.timeout(_DEADLINE):
-            async for chunk in response.chunks():
-                content += chunk
-                if len(content) > limit:
-                    break
+            return await _until_beyond(response, limit)
     except TimeoutError as error:
         raise UpstreamTimeout(f"{what} did not arrive within {_DEADLINE:g} s") from error
+
+
+async def _until_beyond(response: Response, limit: int) -> bytes:
+    """Read until the end or beyond ``limit``, whichever comes first."""
+    content = bytearray()
+    async for chunk in response.chunks():
+        content += chunk
+        if len(content) > limit:
+            break
     return bytes(content)
