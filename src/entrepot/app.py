@@ -97,7 +97,7 @@ class Application:
         self._metadata = SqlMetadata.open(folder / "entrepot.db")
         self._sites = Sites(*self._build_sites(settings))
         self._uses = Uses(self._metadata, self._clock)
-        self._fills = Fills(self._store, self._clock, self._tasks, self._note_stored)
+        self._fills = Fills(self._store, self._clock, self._tasks, self._note_stored, self._metrics)
         self._manifests = Manifests(
             self._sites, self._metadata, self._uses, self._clock, settings.cache.memory
         )

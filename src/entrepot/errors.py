@@ -13,6 +13,7 @@ __all__ = [
     "Refused",
     "RepositoryNotHere",
     "SettingsInvalid",
+    "StoreFailed",
     "UnknownUpstream",
     "UpstreamDown",
     "UpstreamTimeout",
@@ -75,7 +76,11 @@ class WrongContent(UpstreamDown):
     """The upstream sent bytes that are not what their digest or their size says."""
 
 
-class DiskFull(EntrepotError):
+class StoreFailed(EntrepotError):
+    """The store cannot read or write: the disk is broken, gone, or read-only."""
+
+
+class DiskFull(StoreFailed):
     """The store has no room for what is to be written."""
 
 

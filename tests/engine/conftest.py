@@ -16,7 +16,9 @@ from entrepot.engine.fills import Fills
 from entrepot.engine.pieces import Piece
 from entrepot.engine.tasks import Tasks
 from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository
 from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
 
@@ -35,12 +37,12 @@ class Yard:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(lambda _name, failure: self.crashes.append(failure))
-        self.fills = Fills(self.store, self.clock, self.tasks, self._note)
+        self.fills = Fills(self.store, self.clock, self.tasks, self._note, Metrics())
 
     def add(self, content: bytes, repository: str = "library/demo") -> Source:
         digest = Digest.of(content)
         self.upstream.blobs[repository, digest] = content
-        return Source(self.upstream, repository, digest)
+        return Source(self.upstream, Repository("docker.io", repository), digest)
 
     async def read(
         self, source: Source, start: int = 0, stop: int | None = None, size: int | None = None

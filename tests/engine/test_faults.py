@@ -69,7 +69,7 @@ async def test_a_full_disk_is_nothing_that_clients_notice(tight: Yard) -> None:
 
 async def test_a_full_disk_is_no_licence_for_wrong_bytes(tight: Yard) -> None:
     source = tight.add(CONTENT)
-    tight.upstream.blobs[source.repository, source.digest] = CONTENT[:-1] + b"!"
+    tight.upstream.blobs[source.repository.name, source.digest] = CONTENT[:-1] + b"!"
     with pytest.raises(WrongContent):
         await tight.read(source)
 

@@ -12,7 +12,9 @@ from tests.engine.conftest import MIB, Yard, take
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
 from entrepot.errors import BlobNotHere, UpstreamDown, WrongContent
+from entrepot.oci.reference import Repository
 
+ABSENT = Repository("docker.io", "library/absent")
 CONTENT = random.Random(7).randbytes(5 * MIB + 12345)
 
 
@@ -126,7 +128,7 @@ async def test_a_partial_copy_is_no_answer_while_the_upstream_is_down(yard: Yard
 async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_size: bool) -> None:
     source = yard.add(CONTENT)
     wrong = CONTENT[:MIB] + b"!" + CONTENT[MIB + 1 :]
-    yard.upstream.blobs[source.repository, source.digest] = wrong
+    yard.upstream.blobs[source.repository.name, source.digest] = wrong
     yard.upstream.tells_size = tells_size
     got: list[bytes] = []
     async with yard.fills.reading(source, None) as fill:
@@ -136,13 +138,13 @@ async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_
     assert sum(map(len, got)) < len(CONTENT)
     await yard.settle()
     assert yard.held(source.digest) is None
-    yard.upstream.blobs[source.repository, source.digest] = CONTENT
+    yard.upstream.blobs[source.repository.name, source.digest] = CONTENT
     assert await yard.read(source) == CONTENT
 
 
 async def test_a_small_wrong_blob_is_refused_before_its_first_byte(yard: Yard) -> None:
     source = yard.add(b"config")
-    yard.upstream.blobs[source.repository, source.digest] = b"Config"
+    yard.upstream.blobs[source.repository.name, source.digest] = b"Config"
     async with yard.fills.reading(source, None) as fill:
         with pytest.raises(WrongContent):
             await fill.ready(0, None)
@@ -200,7 +202,7 @@ async def test_a_far_range_does_not_wait_for_the_running_download(yard: Yard) ->
 
 async def test_a_second_source_takes_over_where_the_first_refuses(yard: Yard) -> None:
     source = yard.add(CONTENT)
-    absent = Source(yard.upstream, "library/absent", source.digest)
+    absent = Source(yard.upstream, ABSENT, source.digest)
     async with yard.fills.reading(absent, None), yard.fills.reading(source, None) as fill:
         await fill.ready(0, None)
         assert b"".join([take(piece) async for piece in fill.pieces(0, None)]) == CONTENT
@@ -209,7 +211,7 @@ async def test_a_second_source_takes_over_where_the_first_refuses(yard: Yard) ->
 async def test_a_blob_that_is_nowhere_says_so(yard: Yard) -> None:
     source = yard.add(CONTENT)
     with pytest.raises(BlobNotHere):
-        await yard.read(Source(yard.upstream, "library/absent", source.digest))
+        await yard.read(Source(yard.upstream, ABSENT, source.digest))
     await yard.settle()
 
 

@@ -144,7 +144,7 @@ class Blobs:
     ) -> BlobAnswer:
         upstream = self._sites.of(repository).upstream
         size = known.size if known is not None else None
-        reading = self._fills.reading(Source(upstream, repository.name, digest), size)
+        reading = self._fills.reading(Source(upstream, repository, digest), size)
         fill = await reading.__aenter__()
         try:
             if fill.size is None and fill.progress:

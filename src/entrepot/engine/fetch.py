@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown
 from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository
 from entrepot.ports.clock import Clock
 from entrepot.ports.upstream import BlobStream, Upstream
 
@@ -43,10 +44,10 @@ class Fetch:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A place to get a blob from: a repository of an upstream."""
+    """A place to get a blob from."""
 
     upstream: Upstream
-    repository: str
+    repository: Repository
     digest: Digest
 
 
@@ -89,7 +90,7 @@ def _pause(failures: int, failure: RateLimited | UpstreamDown) -> float | None:
 
 async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGenerator[bytes]:
     begin = fetch.cursor
-    opening = source.upstream.open_blob(source.repository, source.digest, fetch.cursor, fetch.stop)
+    opening = source.upstream.open_blob(source.repository.name, source.digest, fetch.cursor, fetch.stop)
     async with opening as stream:
         fetch.offset = stream.start
         opened(fetch, stream)

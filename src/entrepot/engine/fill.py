@@ -49,10 +49,10 @@ class FillParts:
 class Fill:
     """Made, shared and closed by ``Fills``; ``size`` is in bytes, ``None`` while nobody told it."""
 
-    def __init__(self, digest: Digest, spool: Spool, size: int | None, parts: FillParts) -> None:
-        self.digest = digest
+    def __init__(self, source: Source, spool: Spool, size: int | None, parts: FillParts) -> None:
+        self.digest = source.digest
         self.size = size
-        self.sources: list[Source] = []
+        self.sources = [source]
         self.readers = 0
         self.is_over = False
         """The blob is in the store, or what came was wrong: whoever comes now needs something else."""
@@ -68,12 +68,19 @@ class Fill:
         self._wants_whole = False
         self._honours_range = True
         self._is_storing = True
-        self._verifier = parts.tasks.spawn(self._verify(), f"verify {digest}")
+        self._verifier = parts.tasks.spawn(self._verify(), f"verify {self.digest}")
 
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing would be lost by closing it."""
         return not (self.readers or self._fetches) and (self.is_over or not self._is_complete)
+
+    @property
+    def outcome(self) -> str:
+        """Return what has become of it, in the words of the metrics."""
+        if self._is_verified:
+            return "completed"
+        return "failed" if self._failures else "paused"
 
     @property
     def progress(self) -> int:

@@ -15,6 +15,7 @@ from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
 from entrepot.ports.clock import Clock
+from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Fills"]
 
@@ -23,8 +24,14 @@ class Fills:
     """Opens a fill when somebody wants a blob, shares it, and closes it when it has nothing left to do."""
 
     def __init__(
-        self, store: BlobStore, clock: Clock, tasks: Tasks, stored: Callable[[Digest, int], Awaitable[None]]
+        self,
+        store: BlobStore,
+        clock: Clock,
+        tasks: Tasks,
+        stored: Callable[[Digest, int], Awaitable[None]],
+        metrics: Metrics,
     ) -> None:
+        self._metrics = metrics
         self._parts = FillParts(store, clock, tasks, stored, self._settled)
         self._fills: dict[Digest, Fill] = {}
         self._over: set[Fill] = set()
@@ -40,7 +47,7 @@ class Fills:
     @asynccontextmanager
     async def reading(self, source: Source, size: int | None) -> AsyncGenerator[Fill]:
         """Join the fill of the source's blob, begun now if none runs; ``size`` is what a manifest says."""
-        fill = await self._join(source.digest, size)
+        fill = await self._join(source, size)
         fill.readers += 1
         if source not in fill.sources:
             fill.sources.append(source)
@@ -57,9 +64,9 @@ class Fills:
         for fill in [*self._fills.values(), *self._over]:
             await fill.close()
 
-    async def _join(self, digest: Digest, size: int | None) -> Fill:
-        while (fill := self._fills.get(digest)) is None:
-            opening = self._openings.launch(digest, lambda: self._open(digest, size))
+    async def _join(self, source: Source, size: int | None) -> Fill:
+        while (fill := self._fills.get(source.digest)) is None:
+            opening = self._openings.launch(source.digest, lambda: self._open(source, size))
             try:
                 await asyncio.shield(opening)
             except asyncio.CancelledError:
@@ -72,12 +79,15 @@ class Fills:
         if not opening.cancelled() and opening.exception() is None:
             self._settled(opening.result())
 
-    async def _open(self, digest: Digest, size: int | None) -> Fill:
-        closings = [closing for fill, closing in self._closings.in_air() if fill.digest == digest]
+    async def _open(self, source: Source, size: int | None) -> Fill:
+        closings = [closing for fill, closing in self._closings.in_air() if fill.digest == source.digest]
         if closings:
             await asyncio.wait(closings)
-        fill = Fill(digest, await self._spool(digest), size, self._parts)
-        self._fills[digest] = fill
+        fill = Fill(source, await self._spool(source.digest), size, self._parts)
+        self._fills[fill.digest] = fill
+        upstream = source.repository.upstream
+        self._metrics.fills(upstream, "started").inc()
+        self._metrics.fills_running(upstream).inc()
         return fill
 
     async def _spool(self, digest: Digest) -> Spool:
@@ -92,6 +102,9 @@ class Fills:
         if is_current and (fill.is_over or fill.is_idle):
             del self._fills[fill.digest]
             self._over.add(fill)
+            upstream = fill.sources[0].repository.upstream
+            self._metrics.fills(upstream, fill.outcome).inc()
+            self._metrics.fills_running(upstream).dec()
         if fill in self._over and fill.is_idle:
             self._over.remove(fill)
             _ = self._closings.launch(fill, fill.close)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Coroutine, Hashable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Generic, TypeVar, assert_never
+
+from msgspec import Struct
 
 from entrepot.engine.flights import Flights
 from entrepot.engine.memory import Lru
@@ -42,8 +43,7 @@ class Cache(StrEnum):
     MISS = "miss"
 
 
-@dataclass(frozen=True, slots=True)
-class Answer(Generic[V]):
+class Answer(Struct, Generic[V], frozen=True):
     """``age``: seconds since the upstream vouched for a stale value; ``None`` for any other."""
 
     value: V
@@ -51,8 +51,7 @@ class Answer(Generic[V]):
     age: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Question(Generic[V]):
+class Question(Struct, Generic[V], frozen=True):
     """A thing that may change upstream; ``ask`` asks there, and keeps what it learns."""
 
     key: Hashable

@@ -7,7 +7,7 @@ from urllib.parse import parse_qsl
 
 from entrepot.engine.pieces import Piece, Span
 from entrepot.http.server.asgi import Headers, Scope, Send
-from entrepot.oci.reference import Repository
+from entrepot.oci.reference import Reference, Repository
 
 __all__ = ["API_VERSION", "Call"]
 
@@ -36,7 +36,7 @@ class Call:
         self.method: str = scope["method"]
         self.kind = "other"
         self.repository: Repository | None = None
-        self.reference: str | None = None
+        self.reference: Reference | None = None
         self.cache: str | None = None
         self.status = 0
         """The status that was sent; 0 before any was."""
@@ -54,9 +54,11 @@ class Call:
         return None if value is None else value.decode("latin-1")
 
     def query(self, name: str) -> str | None:
+        raw: bytes = self.scope["query_string"]
+        if not raw:
+            return None
         if self._query is None:
-            raw: bytes = self.scope["query_string"]
-            self._query = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True)) if raw else {}
+            self._query = dict(parse_qsl(raw.decode("latin-1"), keep_blank_values=True))
         return self._query.get(name)
 
     async def reply(self, status: int, headers: Headers, body: bytes = b"") -> None:

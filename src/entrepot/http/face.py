@@ -9,7 +9,6 @@ from entrepot.http.call import Call
 from entrepot.http.server.asgi import Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
-from entrepot.oci.route import parse_route
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.access import AccessEntry, AccessLog
 from entrepot.telemetry.log import log
@@ -42,20 +41,16 @@ class Face:
             self._note(call, self._clock.monotonic() - begun)
 
     async def _answer(self, call: Call) -> None:
-        path: bytes = call.scope["raw_path"]
-        page = self._status.pages.get(path)
+        page = self._status.pages.get(call.scope["raw_path"])
         if page is not None and call.method in {"GET", "HEAD"}:
             await page(call)
         else:
-            await self._registry.answer(call, parse_route(call.method, path))
+            await self._registry.answer(call)
 
     def _note(self, call: Call, seconds: float) -> None:
-        upstream = call.repository.upstream if call.repository is not None else "-"
-        outcome = call.cache or ("error" if call.status >= 400 else "-")
-        metrics = self._metrics
-        metrics.requests(upstream, call.kind, outcome, call.status).inc()
-        metrics.request_seconds(call.kind, outcome).observe(seconds)
-        metrics.sent_bytes(upstream, call.kind).inc(call.sent_bytes)
+        upstream = call.repository.upstream if call.repository is not None else ""
+        outcome = call.cache or ("error" if call.status >= 400 else "none")
+        self._metrics.request(upstream, call.kind, outcome, call.status).add(seconds, call.sent_bytes)
         if self._access is not None:
             self._access.record(self._entry(call, seconds))
 
@@ -71,7 +66,7 @@ class Face:
             duration_seconds=seconds,
             upstream=repository.upstream if repository is not None else None,
             repository=repository.name if repository is not None else None,
-            reference=call.reference,
+            reference=str(call.reference) if call.reference is not None else None,
             cache=call.cache,
             user_agent=call.header(b"user-agent"),
         )

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import dataclass
 from typing import Any, Self
+
+from msgspec import Struct
 
 __all__ = ["Digest", "InvalidDigest"]
 
@@ -16,8 +17,7 @@ class InvalidDigest(ValueError):
     """The text does not name content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Digest:
+class Digest(Struct, frozen=True, cache_hash=True, gc=False):
     """A checked digest.  Whoever holds one need not check it again."""
 
     algorithm: str

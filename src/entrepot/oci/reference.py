@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.oci.digest import Digest
 
@@ -41,8 +42,7 @@ class InvalidReference(ValueError):
     """The text is neither a tag nor a digest."""
 
 
-@dataclass(frozen=True, slots=True)
-class Repository:
+class Repository(Struct, frozen=True, cache_hash=True, gc=False):
     """A repository of one upstream: ``upstream`` is the name it is configured by (``docker.io``)."""
 
     upstream: str
@@ -52,8 +52,7 @@ class Repository:
         return f"{self.upstream}/{self.name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Tag:
+class Tag(Struct, frozen=True, cache_hash=True, gc=False):
     """A checked tag."""
 
     name: str

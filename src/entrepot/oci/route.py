@@ -7,8 +7,9 @@ where the specification leaves no freedom.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from urllib.parse import unquote_to_bytes
+
+from msgspec import Struct
 
 from entrepot.oci.codes import ErrorCode
 from entrepot.oci.digest import Digest, InvalidDigest
@@ -41,15 +42,13 @@ _ENCODED_SLASH = re.compile(rb"%2[fF]")
 _SHOWN_LENGTH = 80
 
 
-@dataclass(frozen=True, slots=True)
-class Base:
+class Base(Struct, frozen=True, gc=False):
     """``/v2/``, where clients learn whether the protocol is spoken here."""
 
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestRoute:
+class ManifestRoute(Struct, frozen=True, gc=False):
     """``name`` may begin with a host; ``host`` is the one before ``/v2``, if any.  So in all routes."""
 
     name: str
@@ -57,46 +56,39 @@ class ManifestRoute:
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class BlobRoute:
+class BlobRoute(Struct, frozen=True, gc=False):
     name: str
     digest: Digest
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class TagsRoute:
+class TagsRoute(Struct, frozen=True, gc=False):
     name: str
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ReferrersRoute:
+class ReferrersRoute(Struct, frozen=True, gc=False):
     name: str
     digest: Digest
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class CatalogRoute:
+class CatalogRoute(Struct, frozen=True, gc=False):
     host: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unsupported:
+class Unsupported(Struct, frozen=True, gc=False):
     """A push, a deletion, an upload: what a cache does not do."""
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(Struct, frozen=True, gc=False):
     """Under ``/v2``, but nothing that can be; ``detail`` is for a person to read."""
 
     code: ErrorCode
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
-class NotRegistry:
+class NotRegistry(Struct, frozen=True, gc=False):
     """Not the registry API at all."""
 
 

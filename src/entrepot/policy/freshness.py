@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import assert_never
 
+from msgspec import Struct
+
 from entrepot.policy.breaker import Health
 
 __all__ = [
@@ -54,8 +56,7 @@ class TagRules:
         return any(fnmatchcase(tag, pattern) for pattern in self.immutable_tags)
 
 
-@dataclass(frozen=True, slots=True)
-class TagFacts:
+class TagFacts(Struct, frozen=True, gc=False):
     """What is known of a tag.
 
     ``checked_at``: when the upstream last said what the cached tag means; ``None`` if it is
@@ -68,37 +69,31 @@ class TagFacts:
     health: Health = Health.UP
 
 
-@dataclass(frozen=True, slots=True)
-class Serve:
+class Serve(Struct, frozen=True, gc=False):
     """Answer from the cache; ask nobody."""
 
 
-@dataclass(frozen=True, slots=True)
-class ServeStale:
+class ServeStale(Struct, frozen=True, gc=False):
     """Answer from the cache and say that it may be out of date; ask nobody."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class ServeAndRefresh:
+class ServeAndRefresh(Struct, frozen=True, gc=False):
     """Answer from the cache now; ask the upstream behind."""
 
 
-@dataclass(frozen=True, slots=True)
-class Revalidate:
+class Revalidate(Struct, frozen=True, gc=False):
     """Ask the upstream first; answer from the cache if it fails or has not answered ``within`` seconds."""
 
     within: float
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True, gc=False):
     """Ask the upstream; there is nothing to fall back on."""
 
 
-@dataclass(frozen=True, slots=True)
-class RefuseNotFound:
+class RefuseNotFound(Struct, frozen=True, gc=False):
     """The upstream said a moment ago that there is no such tag."""
 
 

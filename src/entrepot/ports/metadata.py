@@ -8,8 +8,9 @@ wrote is visible to look-ups and survives the death of the process.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks
@@ -27,38 +28,33 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class StoredManifest:
+class StoredManifest(Struct, frozen=True, gc=False):
     digest: Digest
     media_type: str
     content: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class TagRecord:
+class TagRecord(Struct, frozen=True, gc=False):
     """``checked_at``: when the upstream last said that the tag means ``digest``, in epoch seconds."""
 
     digest: Digest
     checked_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class KnownBlob:
+class KnownBlob(Struct, frozen=True, gc=False):
     """A repository is known to hold the blob; ``size`` in bytes, ``None`` where nobody told."""
 
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class Listing:
+class Listing(Struct, frozen=True, gc=False):
     """A cached answer: the bytes of a referrers index, or a JSON array of tags."""
 
     content: bytes
     checked_at: float
 
 
-@dataclass(frozen=True, slots=True)
-class Use:
+class Use(Struct, frozen=True, gc=False):
     """``count`` uses of content since the last report, the newest at ``last_used_at``, in epoch seconds."""
 
     digest: Digest

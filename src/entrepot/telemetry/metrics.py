@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from prometheus_client import (
@@ -15,7 +14,10 @@ from prometheus_client import (
     generate_latest,
 )
 
-__all__ = ["CONTENT_TYPE", "Described", "Family", "Metrics"]
+from entrepot.telemetry.described import Described
+from entrepot.telemetry.requests import RequestCounts
+
+__all__ = ["CONTENT_TYPE", "Family", "Metrics"]
 
 Child = TypeVar("Child", Counter, Gauge, Histogram)
 
@@ -23,16 +25,6 @@ CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 # Few, because an observation walks them: from an answer out of memory to a slow cold pull.
 _SECONDS = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0)
-
-
-@dataclass(frozen=True, slots=True)
-class Described:
-    """A row of the table."""
-
-    name: str
-    kind: str
-    labels: tuple[str, ...]
-    meaning: str
 
 
 class Family(Generic[Child]):
@@ -71,15 +63,13 @@ class Metrics:
         ProcessCollector(registry=self._registry)
         counter, gauge, histogram = self._counter, self._gauge, self._histogram
 
-        self.requests = counter("requests_total", "upstream kind outcome status", "Requests answered.")
-        self.request_seconds = histogram(
-            "request_seconds", "kind outcome", "Seconds from a request's head to the end of its answer."
-        )
-        self.sent_bytes = counter("sent_bytes_total", "upstream kind", "Bytes of content sent to clients.")
+        self.request = RequestCounts()
+        self._registry.register(self.request)
+        self._table += self.request.table
         self.connections = gauge("connections", "", "Open connections of clients.")
 
         self.fills = counter(
-            "fills_total", "upstream outcome", "Downloads of blobs: started, completed, failed."
+            "fills_total", "upstream outcome", "Downloads of blobs: started, completed, failed, paused."
         )
         self.fills_running = gauge("fills_running", "upstream", "Downloads of blobs in progress.")
         self.revalidations = counter(

@@ -89,7 +89,7 @@ class House:
         table = UpstreamTable.build(sites, {"quay.cache.test": "quay.test"}, "docker.io")
         self.sites = Sites(table, sites)
         uses = Uses(self.metadata, self.clock)
-        self.fills = Fills(self.store, self.clock, self.tasks, self._note)
+        self.fills = Fills(self.store, self.clock, self.tasks, self._note, Metrics())
         self.manifests = Manifests(self.sites, self.metadata, uses, self.clock, 1 << 20)
         self.blobs = Blobs(self.sites, self.store, self.metadata, self.fills, uses)
         self.lists = Lists(self.sites, self.metadata, self.clock)

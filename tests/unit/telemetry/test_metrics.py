@@ -6,7 +6,9 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from entrepot.telemetry.metrics import CONTENT_TYPE, Described, Family, Metrics
+from entrepot.telemetry.described import Described
+from entrepot.telemetry.metrics import CONTENT_TYPE, Family, Metrics
+from entrepot.telemetry.requests import RequestCounts
 
 DOCS = Path(__file__).parents[3] / "docs/metrics.md"
 ROW = re.compile(r"\| `(?P<name>\w+)` \| (?P<kind>\w+) \| (?P<labels>.*?) \| (?P<meaning>.*) \|")
@@ -38,23 +40,36 @@ def test_the_docs_list_every_metric_and_no_other() -> None:
 
 def test_what_is_counted_is_rendered() -> None:
     metrics = Metrics()
-    metrics.requests("docker.io", "manifest", "hit", 200).inc()
-    metrics.requests("docker.io", "manifest", "hit", 200).inc()
+    metrics.request("docker.io", "manifest", "hit", 200).add(0.002, 100)
+    metrics.request("docker.io", "manifest", "hit", 200).add(0.2, 150)
     labels = {"upstream": "docker.io", "kind": "manifest", "outcome": "hit", "status": "200"}
     assert _value(metrics, "entrepot_requests_total", **labels) == 2
+    assert _value(metrics, "entrepot_sent_bytes_total", upstream="docker.io", kind="manifest") == 250
+
+
+def test_durations_are_summed_over_upstreams_and_statuses() -> None:
+    metrics = Metrics()
+    metrics.request("docker.io", "blob", "hit", 200).add(0.5, 0)
+    metrics.request("ghcr.io", "blob", "hit", 206).add(0.05, 0)
+    labels = {"kind": "blob", "outcome": "hit"}
+    assert _value(metrics, "entrepot_request_seconds_bucket", le="1.0", **labels) == 2
+    assert _value(metrics, "entrepot_request_seconds_bucket", le="0.1", **labels) == 1
+    assert _value(metrics, "entrepot_request_seconds_bucket", le="+Inf", **labels) == 2
+    assert _value(metrics, "entrepot_request_seconds_sum", **labels) == 0.55
+    assert _value(metrics, "entrepot_request_seconds_count", **labels) == 2
 
 
 def test_every_kind_of_metric_is_rendered() -> None:
     metrics = Metrics()
     metrics.connections().set(3)
     metrics.log_lines_dropped().inc(7)
-    metrics.request_seconds("blob", "hit").observe(0.5)
+    metrics.upstream_seconds("docker.io", "blob").observe(0.5)
     assert _value(metrics, "entrepot_connections") == 3
     assert _value(metrics, "entrepot_log_lines_dropped_total") == 7
-    labels = {"kind": "blob", "outcome": "hit"}
-    assert _value(metrics, "entrepot_request_seconds_bucket", le="1.0", **labels) == 1
-    assert _value(metrics, "entrepot_request_seconds_bucket", le="0.1", **labels) == 0
-    assert _value(metrics, "entrepot_request_seconds_sum", **labels) == 0.5
+    labels = {"upstream": "docker.io", "kind": "blob"}
+    assert _value(metrics, "entrepot_upstream_request_seconds_bucket", le="1.0", **labels) == 1
+    assert _value(metrics, "entrepot_upstream_request_seconds_bucket", le="0.1", **labels) == 0
+    assert _value(metrics, "entrepot_upstream_request_seconds_sum", **labels) == 0.5
 
 
 def test_the_same_values_give_the_same_child() -> None:
@@ -65,7 +80,7 @@ def test_the_same_values_give_the_same_child() -> None:
 
 def test_a_call_names_every_label() -> None:
     with pytest.raises(ValueError, match="label"):
-        Metrics().requests("docker.io")
+        Metrics().upstream_requests("docker.io")
 
 
 def test_two_sets_of_metrics_know_nothing_of_each_other() -> None:
@@ -81,7 +96,7 @@ def test_no_label_takes_values_that_clients_make_up() -> None:
 def test_every_metric_is_reached_by_its_own_attribute() -> None:
     metrics = Metrics()
     families = [value for value in vars(metrics).values() if isinstance(value, Family)]
-    assert len(families) == len(metrics.table)
+    assert len(families) == len(metrics.table) - len(RequestCounts.table)
 
 
 def test_the_process_itself_is_measured() -> None:

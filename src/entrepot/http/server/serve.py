@@ -79,6 +79,8 @@ class Server:
         loop = asyncio.get_running_loop()
         sockets = await _bind(host, port)
         for listener in sockets:
+            # What is accepted inherits it; asyncio sets it on sockets that name their protocol only.
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._listeners.append(
                 await loop.create_server(
                     lambda: Connection(self._shared),

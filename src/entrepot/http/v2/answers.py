@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from entrepot.http.call import API_VERSION, Call
 from entrepot.http.server.asgi import Headers
 from entrepot.oci.digest import Digest
@@ -19,13 +21,7 @@ def base_headers(call: Call) -> Headers:
 
 
 def content_headers(call: Call, digest: Digest, media_type: str) -> Headers:
-    name = str(digest).encode()
-    return [
-        (b"content-type", media_type.encode("latin-1")),
-        (b"docker-content-digest", name),
-        (b"etag", b'"' + name + b'"'),
-        *base_headers(call),
-    ]
+    return [*_content_headers(digest, media_type), *base_headers(call)]
 
 
 def stale_headers(age: float | None) -> Headers:
@@ -35,4 +31,14 @@ def stale_headers(age: float | None) -> Headers:
     return [
         (b"warning", b'299 entrepot "served from the cache, not confirmed by the upstream"'),
         (b"age", str(int(age)).encode()),
+    ]
+
+
+@lru_cache(maxsize=4096)
+def _content_headers(digest: Digest, media_type: str) -> Headers:
+    name = str(digest).encode()
+    return [
+        (b"content-type", media_type.encode("latin-1")),
+        (b"docker-content-digest", name),
+        (b"etag", b'"' + name + b'"'),
     ]

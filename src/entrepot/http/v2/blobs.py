@@ -22,9 +22,6 @@ __all__ = ["get_blob"]
 _MEDIA_TYPE = "application/octet-stream"
 _BOUNDARY = "entrepot-part-4c1d2f8e"
 
-Part = bytes | tuple[int, int | None]
-"""What a body is put together from: bytes as they are, or a stretch of the blob."""
-
 
 async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
     if_none_match = call.header(b"if-none-match")
@@ -37,7 +34,8 @@ async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Bl
         await call.end()
     elif (ranges := await _ranges(call, repository, digest, blobs)) is None:
         answer = await blobs.open(repository, digest)
-        await _stream(call, answer, 200, _headers(call, digest, answer.size), [(0, None)])
+        headers = _headers(call, digest, answer.size)
+        await _stream(call, answer, 200, headers, answer.pieces(0, None))
     elif isinstance(ranges, Unsatisfiable):
         headers = [(b"content-range", ranges.content_range().encode()), *base_headers(call)]
         await reply_code(call, ErrorCode.RANGE_INVALID, f"the blob has {ranges.size} bytes", headers)
@@ -63,22 +61,22 @@ async def _send_ranges(call: Call, answer: BlobAnswer, digest: Digest, ranges: S
         only = ranges[0]
         headers = _headers(call, digest, len(only))
         headers.append((b"content-range", only.content_range(size).encode()))
-        await _stream(call, answer, 206, headers, [(only.start, only.stop)])
+        await _stream(call, answer, 206, headers, answer.pieces(only.start, only.stop))
         return
     parts = _multipart(ranges, size)
-    length = sum(len(part) for part in parts if isinstance(part, bytes)) + sum(map(len, ranges))
+    length = sum(map(len, parts))
     multipart = (b"content-type", f"multipart/byteranges; boundary={_BOUNDARY}".encode())
     headers = [multipart, *_headers(call, digest, length)[1:]]
-    await _stream(call, answer, 206, headers, parts)
+    await _stream(call, answer, 206, headers, _pieces(answer, parts))
 
 
 async def _stream(
-    call: Call, answer: BlobAnswer, status: int, headers: Headers, parts: Sequence[Part]
+    call: Call, answer: BlobAnswer, status: int, headers: Headers, body: AsyncGenerator[Piece]
 ) -> None:
     """Send a body; a failure before its first byte is raised while the status can still tell of it."""
     call.cache = answer.cache
     try:
-        async with aclosing(_pieces(answer, parts)) as pieces:
+        async with aclosing(body) as pieces:
             first = await anext(pieces, None)
             await call.begin(status, headers)
             if first is not None:
@@ -90,24 +88,24 @@ async def _stream(
         await answer.close()
 
 
-async def _pieces(answer: BlobAnswer, parts: Sequence[Part]) -> AsyncGenerator[Piece]:
+async def _pieces(answer: BlobAnswer, parts: Sequence[bytes | ByteRange]) -> AsyncGenerator[Piece]:
     for part in parts:
         if isinstance(part, bytes):
             yield part
             continue
-        async with aclosing(answer.pieces(*part)) as pieces:
+        async with aclosing(answer.pieces(part.start, part.stop)) as pieces:
             async for piece in pieces:
                 yield piece
 
 
-def _multipart(ranges: Sequence[ByteRange], size: int) -> list[Part]:
+def _multipart(ranges: Sequence[ByteRange], size: int) -> list[bytes | ByteRange]:
     """Put a multipart/byteranges body together (RFC 9110, 14.6)."""
-    parts: list[Part] = []
+    parts: list[bytes | ByteRange] = []
     for part in ranges:
         head = (
             f"\r\n--{_BOUNDARY}\r\nContent-Type: {_MEDIA_TYPE}\r\nContent-Range: {part.content_range(size)}"
         )
-        parts += [f"{head}\r\n\r\n".encode(), (part.start, part.stop)]
+        parts += [f"{head}\r\n\r\n".encode(), part]
     return [*parts, f"\r\n--{_BOUNDARY}--\r\n".encode()]
 
 

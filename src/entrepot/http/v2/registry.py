@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
 
 from entrepot.engine.blobs import Blobs
@@ -15,11 +14,20 @@ from entrepot.http.problems import reply_code, reply_failure
 from entrepot.http.v2.answers import base_headers
 from entrepot.http.v2.blobs import get_blob
 from entrepot.http.v2.catalog import list_repositories
+from entrepot.http.v2.destinations import (
+    Destination,
+    Destinations,
+    RepositoryRoute,
+    ServerRoute,
+    ToRepository,
+    ToServer,
+)
 from entrepot.http.v2.manifests import get_manifest
 from entrepot.http.v2.referrers import list_referrers
 from entrepot.http.v2.tags import list_tags
 from entrepot.oci.codes import ErrorCode
 from entrepot.oci.pagination import InvalidPageSize
+from entrepot.oci.reference import Repository
 from entrepot.oci.route import (
     Base,
     BlobRoute,
@@ -28,32 +36,30 @@ from entrepot.oci.route import (
     ManifestRoute,
     NotRegistry,
     ReferrersRoute,
-    Route,
     TagsRoute,
     Unsupported,
 )
-from entrepot.policy.routing import NameInvalid, NoSuchUpstream, resolve, resolve_upstream
+from entrepot.policy.routing import NameInvalid, NoSuchUpstream
 
 __all__ = ["Registry"]
 
 _ALLOW = (b"allow", b"GET, HEAD")
+_JSON = (b"content-type", b"application/json")
 
-RepositoryRoute = ManifestRoute | BlobRoute | TagsRoute | ReferrersRoute
 
-
-@dataclass(frozen=True, slots=True)
 class Registry:
     """The pull side of the registry API."""
 
-    sites: Sites
-    manifests: Manifests
-    blobs: Blobs
-    lists: Lists
+    def __init__(self, sites: Sites, manifests: Manifests, blobs: Blobs, lists: Lists) -> None:
+        self._destinations = Destinations(sites)
+        self._manifests = manifests
+        self._blobs = blobs
+        self._lists = lists
 
-    async def answer(self, call: Call, route: Route) -> None:
+    async def answer(self, call: Call) -> None:
         """Answer a request, failures included."""
         try:
-            await self._dispatch(call, route)
+            await self._dispatch(call, self._destinations.find(call))
         except InvalidPageSize as failure:
             await reply_code(
                 call, ErrorCode.PAGINATION_NUMBER_INVALID, f"n={failure} is no number of results"
@@ -63,10 +69,48 @@ class Registry:
                 raise
             await reply_failure(call, failure)
 
-    async def _dispatch(self, call: Call, route: Route) -> None:
+    async def _dispatch(self, call: Call, destination: Destination) -> None:
+        match destination:
+            case ToRepository():
+                await self._answer_for_repository(call, destination.route, destination.repository)
+            case ToServer(route, upstream):
+                await self._answer_for_server(call, route, upstream)
+            case NameInvalid(name):
+                await reply_code(call, ErrorCode.NAME_INVALID, f"no repository can be called {name!r}")
+            case NoSuchUpstream(host):
+                raise UnknownUpstream(
+                    f"{host} is not an upstream of this cache: add it under upstreams in its configuration"
+                )
+            case _:
+                assert_never(destination)
+
+    async def _answer_for_repository(
+        self, call: Call, route: RepositoryRoute, repository: Repository
+    ) -> None:
+        call.repository = repository
         match route:
-            case Base(host) | CatalogRoute(host):
-                await self._answer_for_upstream(call, route, host)
+            case ManifestRoute():
+                call.kind, call.reference = "manifest", route.reference
+                await get_manifest(call, repository, route.reference, self._manifests)
+            case BlobRoute():
+                call.kind, call.reference = "blob", route.digest
+                await get_blob(call, repository, route.digest, self._blobs)
+            case TagsRoute():
+                call.kind = "tags"
+                await list_tags(call, repository, route.name, self._lists)
+            case ReferrersRoute():
+                call.kind, call.reference = "referrers", route.digest
+                await list_referrers(call, repository, route.digest, self._lists)
+            case _:
+                assert_never(route)
+
+    async def _answer_for_server(self, call: Call, route: ServerRoute, upstream: str | None) -> None:
+        match route:
+            case Base():
+                await call.reply(200, [_JSON, *base_headers(call)], b"{}")
+            case CatalogRoute():
+                call.kind = "catalog"
+                await list_repositories(call, upstream, self._lists)
             case Malformed(code, detail):
                 await reply_code(call, code, detail)
             case Unsupported():
@@ -75,44 +119,4 @@ class Registry:
             case NotRegistry():
                 await reply_code(call, ErrorCode.NAME_UNKNOWN, "the registry API is under /v2/")
             case _:
-                await self._answer_for_repository(call, route)
-
-    async def _answer_for_upstream(self, call: Call, route: Base | CatalogRoute, host: str | None) -> None:
-        upstream = resolve_upstream(host, call.query("ns"), call.header(b"host"), self.sites.table)
-        if isinstance(upstream, NoSuchUpstream):
-            raise _unknown(upstream)
-        if isinstance(route, CatalogRoute):
-            call.kind = "catalog"
-            await list_repositories(call, upstream, self.lists)
-        else:
-            await call.reply(200, [(b"content-type", b"application/json"), *base_headers(call)], b"{}")
-
-    async def _answer_for_repository(self, call: Call, route: RepositoryRoute) -> None:
-        found = resolve(route.host, call.query("ns"), call.header(b"host"), route.name, self.sites.table)
-        if isinstance(found, NoSuchUpstream):
-            raise _unknown(found)
-        if isinstance(found, NameInvalid):
-            await reply_code(call, ErrorCode.NAME_INVALID, f"no repository can be called {found.name!r}")
-            return
-        call.repository = found
-        match route:
-            case ManifestRoute(_, reference):
-                call.kind, call.reference = "manifest", str(reference)
-                await get_manifest(call, found, reference, self.manifests)
-            case BlobRoute(_, digest):
-                call.kind, call.reference = "blob", str(digest)
-                await get_blob(call, found, digest, self.blobs)
-            case TagsRoute(name):
-                call.kind = "tags"
-                await list_tags(call, found, name, self.lists)
-            case ReferrersRoute(_, subject):
-                call.kind, call.reference = "referrers", str(subject)
-                await list_referrers(call, found, subject, self.lists)
-            case _:
                 assert_never(route)
-
-
-def _unknown(upstream: NoSuchUpstream) -> UnknownUpstream:
-    return UnknownUpstream(
-        f"{upstream.host} is not an upstream of this cache: add it under upstreams in its configuration"
-    )
