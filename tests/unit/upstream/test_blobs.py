@@ -117,8 +117,16 @@ async def test_a_body_longer_than_its_content_range_is_wrong(
         await _download(upstream, digest, 100, 200)
 
 
-@pytest.mark.parametrize("told", ["bytes 50-199/524288", "bytes */524288", "nonsense", ""])
-async def test_a_part_that_was_not_asked_for_is_no_answer(
+async def test_a_part_that_begins_elsewhere_is_no_answer(
+    registry: FakeRegistry, upstream: RegistryUpstream, digest: Digest
+) -> None:
+    registry.misbehave("blob", Fault(headers={"Content-Range": f"bytes 50-149/{SIZE}"}))
+    with pytest.raises(UpstreamDown, match="asked from 100, answered from 50"):
+        await _download(upstream, digest, 100, 200)
+
+
+@pytest.mark.parametrize("told", ["bytes */524288", "nonsense", ""])
+async def test_a_part_that_does_not_say_which_it_is_is_no_answer(
     registry: FakeRegistry, upstream: RegistryUpstream, digest: Digest, told: str
 ) -> None:
     registry.misbehave("blob", Fault(headers={"Content-Range": told}))

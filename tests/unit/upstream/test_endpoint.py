@@ -110,7 +110,9 @@ async def test_downloads_leave_an_eighth_of_the_connections_to_quick_answers(
         for _ in range(7):
             await downloads.enter_async_context(upstream.open_blob("app", image.config))
         eighth = asyncio.create_task(downloads.enter_async_context(upstream.open_blob("app", image.config)))
-        assert await upstream.tags("app") == ["1"]
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            assert await upstream.tags("app") == ["1"]
         assert registry.count("blob") == 7
         eighth.cancel()
         await asyncio.wait([eighth])
