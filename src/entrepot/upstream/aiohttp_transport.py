@@ -10,7 +10,6 @@ from urllib.parse import urlsplit
 
 import aiohttp
 import yarl
-from multidict import CIMultiDictProxy
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
@@ -95,7 +94,7 @@ class AiohttpTransport:
 class _AiohttpResponse:
     def __init__(self, response: aiohttp.ClientResponse, host: str, read_timeout: float) -> None:
         self.status = response.status
-        self.headers = _joined(response.headers)
+        self.headers = _joined_headers(response)
         self._content = response.content
         self._host = host
         self._read_timeout = read_timeout
@@ -115,8 +114,9 @@ class _AiohttpResponse:
                 ) from error
 
 
-def _joined(headers: CIMultiDictProxy[str]) -> Mapping[str, str]:
+def _joined_headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:
     """Join what is repeated, as WWW-Authenticate may be (RFC 9110, section 5.3)."""
+    headers = response.headers
     return {name.lower(): ", ".join(headers.getall(name)) for name in headers}
 
 
