@@ -6,6 +6,7 @@ import asyncio
 import gc
 import resource
 import signal
+import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ import uvloop
 
 from entrepot.config.data_folder import prepare_data_folder
 from entrepot.config.forms import parse_listen
-from entrepot.config.schema import FreshnessSettings, Settings, UpstreamSettings
+from entrepot.config.schema import FreshnessSettings, Settings, TlsSettings, UpstreamSettings
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.fills import Fills
 from entrepot.engine.listings import Lists
@@ -104,7 +105,7 @@ class Application:
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._access = self._build_access_log(settings)
-        self._server = Server(self._build_face(), on_error=_log_error)
+        self._server = Server(self._build_face(), tls=_tls_context(settings.tls), on_error=_log_error)
 
     async def start(self) -> None:
         _ = self._tasks.spawn(every(_FLUSH_SECONDS, self._uses.flush, self._clock), "flush uses")
@@ -124,7 +125,9 @@ class Application:
             log.error("settings_refused", reason=str(failure))
             return
         configure_log(settings.log.level, settings.log.format)
-        fixed = [name for name in ("listen", "data", "cache") if _differ(name, self._settings, settings)]
+        fixed = [
+            name for name in ("listen", "tls", "data", "cache") if _differ(name, self._settings, settings)
+        ]
         self._settings = settings
         log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
 
@@ -202,6 +205,19 @@ def _freshness(settings: FreshnessSettings) -> Freshness:
 
 def _overrides(rule: msgspec.Struct) -> dict[str, float | None]:
     return {name: value for name, value in msgspec.structs.asdict(rule).items() if name != "tags"}
+
+
+def _tls_context(settings: TlsSettings | None) -> ssl.SSLContext | None:
+    if settings is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    try:
+        context.load_cert_chain(settings.certificate, settings.key)
+    except (OSError, ssl.SSLError) as failure:
+        raise SettingsInvalid(
+            f"tls: {settings.certificate} and {settings.key} are no certificate and its key: {failure}"
+        ) from failure
+    return context
 
 
 def _differ(name: str, before: Settings, after: Settings) -> bool:

@@ -13,7 +13,6 @@ from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
 
 from entrepot.config.secret import HIDDEN
-from entrepot.oci.reference import HOST
 from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
 
 __all__ = [
@@ -75,11 +74,9 @@ def check_host(text: str, _folder: Path) -> str:
 
 
 def check_upstream_name(text: str, folder: Path) -> str:
-    """Hold a name to what images can call a registry: else nobody could ask for it."""
+    """Take a host; one that images cannot name, having no dot, may still be the default or have hostnames."""
     if text in DOCKER_HUB_ALIASES:
         raise ValueError(f"expected {DOCKER_HUB}, which is what images call it")
-    if re.fullmatch(HOST, text) is None:
-        raise ValueError("expected a registry's host, with a dot or a port, such as ghcr.io or registry:5000")
     return check_host(text, folder)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Settings",
     "TagRule",
     "TimeoutSettings",
+    "TlsSettings",
     "UpstreamSettings",
 ]
 
@@ -146,6 +147,13 @@ class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     ] = ()
 
 
+class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    certificate: Annotated[
+        File, Meta(description="PEM file of the certificate to show, and of those that lead to its root.")
+    ]
+    key: Annotated[File, Meta(description="PEM file of its key, without a passphrase.")]
+
+
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_size: Annotated[
         PositiveBytes | None,
@@ -194,6 +202,7 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     default_upstream: Annotated[str, Meta(description="The upstream of requests that name none.")] = (
         "docker.io"
     )
+    tls: Annotated[TlsSettings | None, Meta(description="Serve HTTPS; without it, HTTP.")] = None
     drain_timeout: Annotated[
         Seconds, Meta(description="How long running answers may take to finish at SIGTERM.")
     ] = Seconds(30)

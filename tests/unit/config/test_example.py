@@ -23,14 +23,14 @@ def test_it_loads_as_it_is() -> None:
 def test_with_its_further_settings_it_shows_every_setting_there_is() -> None:
     document = yaml.safe_load(with_further_settings())
     assert document.keys() == fields_of(SETTINGS).keys()
-    for section in ("cache", "log"):
+    for section in ("tls", "cache", "log"):
         assert document[section].keys() == fields_of(kind_of(fields_of(SETTINGS)[section].type)).keys()
     # One of the ways to a password has to be enough.
     assert document["upstreams"]["docker.io"].keys() | {"password"} == set(UpstreamSettings.__struct_fields__)
 
 
 def test_its_further_settings_load_too(tmp_path: Path) -> None:
-    for name in ("hub", "x.pem", "c.pem", "k.pem"):
+    for name in ("hub", "x.pem", "c.pem", "k.pem", "cache.pem", "cache.key"):
         (tmp_path / name).touch()
     one_way_to_a_password = re.sub(r".*(credential_helper|docker_config):.*\n", "", with_further_settings())
     file = tmp_path / "entrepot.yaml"

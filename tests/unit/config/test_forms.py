@@ -81,13 +81,15 @@ def test_a_proxy_may_have_a_user_but_no_path() -> None:
         check_proxy("http://proxy:3128/path", HERE)
 
 
-@pytest.mark.parametrize("name", ["docker.io", "localhost", "registry:5000", "127.0.0.1:5001", "[::1]:5000"])
-def test_an_upstream_is_named_as_images_name_registries(name: str) -> None:
+@pytest.mark.parametrize(
+    "name", ["docker.io", "localhost", "hub", "registry:5000", "127.0.0.1:5001", "[::1]:5000"]
+)
+def test_an_upstream_is_named_as_hosts_are(name: str) -> None:
     assert check_upstream_name(name, HERE) == name
 
 
-@pytest.mark.parametrize("name", ["hub", "Docker.io", "a/b.c", "registry:99999", "", ".io", "a..b"])
-def test_a_name_that_no_image_could_have_is_refused(name: str) -> None:
+@pytest.mark.parametrize("name", ["hub!", "Docker.io", "a/b.c", "registry:99999", "", ".io", "a..b"])
+def test_a_name_that_no_host_could_have_is_refused(name: str) -> None:
     with pytest.raises(ValueError, match="expected a"):
         check_upstream_name(name, HERE)
 

@@ -249,9 +249,9 @@ upstreams:
 
 
 def test_the_command_line_is_named_where_it_is_wrong(complaints: Complaints) -> None:
-    told = complaints("", {}, {"upstreams": {"hub": {"endpoints": ["a"]}}, "listen": "x"})
+    told = complaints("", {}, {"upstreams": {"Hub!": {"endpoints": ["a"]}}, "listen": "x"})
     assert sorted(told) == [
         'command line: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, found "x"',
-        'command line: upstreams.hub.endpoints[0]: expected a URL such as https://registry.example, found "a"',
-        'command line: upstreams.hub: expected a registry\'s host, with a dot or a port, such as ghcr.io or registry:5000, found "hub"',
+        'command line: upstreams.Hub!.endpoints[0]: expected a URL such as https://registry.example, found "a"',
+        'command line: upstreams.Hub!: expected a host in lower case, with or without a port, such as cache.example:5000, found "Hub!"',
     ]
