@@ -222,3 +222,19 @@ async def test_nothing_stays_open_when_all_is_done(yard: Yard) -> None:
     await yard.settle()
     await yard.close()
     assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+async def test_a_reader_that_comes_when_the_blob_proved_wrong_does_not_wait_for_ever(yard: Yard) -> None:
+    source = yard.add(b"config")
+    yard.upstream.blobs[source.repository.name, source.digest] = b"Config"
+    async with yard.fills.reading(source, None) as fill:
+        with pytest.raises(WrongContent):
+            await fill.ready(0, None)
+        with pytest.raises(WrongContent):
+            await _read_into([], fill)
+
+
+async def test_a_range_of_a_blob_of_unknown_size_ends_where_the_blob_ends(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    assert await yard.read(source, len(CONTENT) - 9, len(CONTENT)) == CONTENT[-9:]
+    assert len(yard.upstream.downloads) == 1

@@ -26,6 +26,7 @@ from entrepot.telemetry.log import log
 __all__ = ["BlobAnswer", "Blobs"]
 
 _LINKS_IN_MEMORY = 50_000
+_CONFIRMED = KnownBlob(None)
 
 
 class BlobAnswer(Protocol):
@@ -91,7 +92,7 @@ class Blobs:
         self._fills = fills
         self._uses = uses
         self._links = Lru[tuple[Repository, Digest], KnownBlob](_LINKS_IN_MEMORY)
-        self._confirmations = Flights[tuple[Repository, Digest], KnownBlob]()
+        self._confirmations = Flights[tuple[Repository, Digest], int | None]()
 
     async def size(self, repository: Repository, digest: Digest) -> int | None:
         """Return a blob's size without moving its bytes; raise as ``open`` does."""
@@ -103,8 +104,8 @@ class Blobs:
         fill = self._fills.running(digest)
         if known is not None and fill is not None and fill.size is not None:
             return fill.size
-        confirmed = await self._confirm(repository, digest)
-        return known.size if confirmed.size is None and known is not None else confirmed.size
+        size = await self._confirm(repository, digest)
+        return known.size if size is None and known is not None else size
 
     async def open(
         self, repository: Repository, digest: Digest, start: int = 0, stop: int | None = None
@@ -116,7 +117,8 @@ class Blobs:
         self._sites.of(repository)
         known = self._known(repository, digest)
         if known is None and self._is_here(digest):
-            known = await self._confirm(repository, digest)
+            await self._confirm(repository, digest)
+            known = _CONFIRMED
         blob = self._store.open(digest) if known is not None else None
         if blob is not None:
             self._uses.note(digest)
@@ -148,10 +150,10 @@ class Blobs:
         fill = await reading.__aenter__()
         try:
             if fill.size is None and fill.progress:
-                fill.size = (await self._confirm(repository, digest)).size
+                fill.size = await self._confirm(repository, digest)
             await fill.ready(start, stop)
             if known is None:
-                await self._remember(repository, digest, fill.size)
+                await self._remember(repository, digest)
         except BaseException:
             await reading.__aexit__(None, None, None)
             raise
@@ -164,18 +166,19 @@ class Blobs:
             self._links.put((repository, digest), known)
         return known
 
-    async def _confirm(self, repository: Repository, digest: Digest) -> KnownBlob:
+    async def _confirm(self, repository: Repository, digest: Digest) -> int | None:
         return await self._confirmations.join((repository, digest), lambda: self._ask(repository, digest))
 
-    async def _ask(self, repository: Repository, digest: Digest) -> KnownBlob:
+    async def _ask(self, repository: Repository, digest: Digest) -> int | None:
         size = await self._sites.of(repository).upstream.head_blob(repository.name, digest)
-        return await self._remember(repository, digest, size)
+        await self._remember(repository, digest)
+        return size
 
-    async def _remember(self, repository: Repository, digest: Digest, size: int | None) -> KnownBlob:
-        known = KnownBlob(size)
-        self._links.put((repository, digest), known)
+    async def _remember(self, repository: Repository, digest: Digest) -> None:
+        """Keep that the upstream confirmed the blob, but no size: of those only a manifest's is verified."""
+        if (repository, digest) not in self._links:
+            self._links.put((repository, digest), _CONFIRMED)
         try:
-            await self._index.confirm_blob(repository, digest, size)
+            await self._index.confirm_blob(repository, digest, None)
         except MetadataFailed as failure:
             log.warning("link_not_recorded", repository=str(repository), reason=str(failure))
-        return known

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown
+from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamDown
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.ports.clock import Clock
@@ -63,29 +63,45 @@ async def download(
     The cursor moves when the next chunk is asked for: what was yielded is by then taken care of.
     Raises the last failure when every source refuses, or when nothing more comes.
     """
-    failures = 0
+    patience = _Patience()
     while not fetch.is_done:
-        before = fetch.cursor
-        try:
-            async with aclosing(_connection(fetch, sources[failures % len(sources)], opened)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        except (NotHere, Refused):
-            failures += 1
-            if failures >= len(sources):
-                raise
-        except (RateLimited, UpstreamDown) as failure:
-            failures = 1 if fetch.cursor - before >= _PROGRESS else failures + 1
-            pause = _pause(failures, failure)
-            if pause is None:
-                raise
-            await clock.sleep(pause)
+        source = sources[patience.failures % len(sources)]
+        patience.pause = 0.0
+        async with aclosing(_attempt(fetch, source, opened, patience, len(sources))) as chunks:
+            async for chunk in chunks:
+                yield chunk
+        if patience.pause:
+            await clock.sleep(patience.pause)
 
 
-def _pause(failures: int, failure: RateLimited | UpstreamDown) -> float | None:
-    """Return the seconds to wait before the next attempt, ``None`` to give up."""
-    pause = failure.retry_after or (_FIRST_PAUSE * 2 ** (failures - 1) if failures > 1 else 0.0)
-    return None if failures >= _ATTEMPTS or pause > _LONGEST_PAUSE else pause
+class _Patience:
+    """``failures`` in a row without progress, and the seconds to wait before the next attempt."""
+
+    def __init__(self) -> None:
+        self.failures = 0
+        self.pause = 0.0
+
+    def bears(self, failure: EntrepotError, progress: int, sources: int) -> bool:
+        """Tell whether to try again after a failure that came ``progress`` bytes later than the last."""
+        self.failures = 1 if progress >= _PROGRESS else self.failures + 1
+        if not isinstance(failure, RateLimited | UpstreamDown):
+            return self.failures < sources
+        grown = _FIRST_PAUSE * 2 ** (self.failures - 2) if self.failures > 1 else 0.0
+        self.pause = failure.retry_after or grown
+        return self.failures < _ATTEMPTS and self.pause <= _LONGEST_PAUSE
+
+
+async def _attempt(
+    fetch: Fetch, source: Source, opened: Opened, patience: _Patience, sources: int
+) -> AsyncGenerator[bytes]:
+    before = fetch.cursor
+    try:
+        async with aclosing(_connection(fetch, source, opened)) as chunks:
+            async for chunk in chunks:
+                yield chunk
+    except (NotHere, Refused, RateLimited, UpstreamDown) as failure:
+        if not patience.bears(failure, fetch.cursor - before, sources):
+            raise
 
 
 async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGenerator[bytes]:

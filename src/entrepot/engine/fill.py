@@ -165,7 +165,7 @@ class Fill:
         return end is not None and self._present.run_end(start) >= end
 
     def _raise_failure_since(self, failures: int) -> None:
-        if self._failures != failures:
+        if self._failures != failures or (self.is_over and not self._is_verified):
             raise self._failure
 
     def _notify(self) -> None:
@@ -218,13 +218,14 @@ class Fill:
         if stream.start > fetch.cursor:
             raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
         self.size = stream.size if self.size is None else self.size
+        self._is_confirmed = True
         if stream.start < fetch.cursor:
             self._honours_range = False
             fetch.stop = self.size if self._fetches == [fetch] else fetch.cursor
-        elif fetch.stop is None:
-            fetch.stop = self.size
-        self._is_confirmed = True
-        if self.size is not None and self.size - self.progress > self._parts.store.room():
+        if self.size is None:
+            return
+        fetch.stop = self.size if fetch.stop is None else min(fetch.stop, self.size)
+        if self.size - self.progress > self._parts.store.room():
             raise DiskFull(f"no room for the {self.size} bytes of {self.digest}")
 
     async def _store(self, offset: int, chunk: bytes) -> None:

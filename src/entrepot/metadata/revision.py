@@ -49,8 +49,8 @@ def _current_revision(connection: Connection) -> str | None:
 def _migrate(connection: Connection) -> None:
     # Imported here because only the first start of a version needs it, and it stays for good:
     # 10 MB and 0.15 s.
-    from alembic import command  # noqa: PLC0415 - see above
-    from alembic.config import Config  # noqa: PLC0415 - see above
+    from alembic import command  # noqa: PLC0415 - rarely needed, never freed
+    from alembic.config import Config  # noqa: PLC0415 - rarely needed, never freed
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))

@@ -149,3 +149,10 @@ async def test_wrong_bytes_end_visibly_broken(published: House) -> None:
     reply = await published.call(PATH)
     assert not reply.is_whole
     assert len(reply.body) < len(CONTENT)
+
+
+async def test_a_length_that_was_wrong_once_is_not_believed_for_ever(house: House) -> None:
+    house.upstream.blobs["library/demo", DIGEST] = CONTENT[:1000]
+    assert (await house.call(PATH)).status == 502
+    house.upstream.blobs["library/demo", DIGEST] = CONTENT
+    assert (await house.call(PATH)).body == CONTENT
