@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
 
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
@@ -23,63 +22,55 @@ from entrepot.ports.blobs import BlobStore, OpenBlob
 from entrepot.ports.metadata import BlobIndex, KnownBlob
 from entrepot.telemetry.log import log
 
-__all__ = ["BlobAnswer", "Blobs"]
+__all__ = ["BlobAnswer", "Blobs", "FillingBlob", "HeldBlob"]
 
 _LINKS_IN_MEMORY = 50_000
 _CONFIRMED = KnownBlob(None)
 
 
-class BlobAnswer(Protocol):
-    """An opened blob; ``size`` in bytes, ``None`` where the upstream tells none."""
+class HeldBlob:
+    """A blob of the store, opened; ``size`` in bytes."""
 
-    cache: Cache
+    __slots__ = ("_blob", "size")
 
-    @property
-    def size(self) -> int | None: ...
-
-    def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
-        """Yield ``[start, stop)`` as it comes; raises where the rest will not."""
-        ...
-
-    async def close(self) -> None: ...
-
-
-class _Held:
-    """A blob of the store."""
-
-    __slots__ = ("_blob", "cache", "size")
+    cache = Cache.HIT
 
     def __init__(self, blob: OpenBlob) -> None:
         self._blob = blob
-        self.cache = Cache.HIT
         self.size = blob.size
 
-    async def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
-        yield Span(self._blob.fileno(), start, self.size if stop is None else stop)
+    def span(self, start: int, stop: int | None) -> Span:
+        return Span(self._blob.fileno(), start, self.size if stop is None else stop)
 
     async def close(self) -> None:
         self._blob.close()
 
 
-class _Filling:
-    """A blob on its way."""
+class FillingBlob:
+    """A blob on its way; ``size`` in bytes, ``None`` where the upstream tells none."""
 
-    __slots__ = ("_fill", "_reading", "cache")
+    __slots__ = ("_fill", "_reading")
+
+    cache = Cache.MISS
 
     def __init__(self, fill: Fill, reading: AbstractAsyncContextManager[Fill]) -> None:
         self._fill = fill
         self._reading = reading
-        self.cache = Cache.MISS
 
     @property
     def size(self) -> int | None:
         return self._fill.size
 
     def pieces(self, start: int, stop: int | None) -> AsyncGenerator[Piece]:
+        """Yield ``[start, stop)`` as it comes; raises where the rest will not."""
         return self._fill.pieces(start, stop)
 
     async def close(self) -> None:
         await self._reading.__aexit__(None, None, None)
+
+
+BlobAnswer = HeldBlob | FillingBlob
+"""What a blob is read from; whoever opened it closes it."""
 
 
 class Blobs:
@@ -110,7 +101,7 @@ class Blobs:
     async def open(
         self, repository: Repository, digest: Digest, start: int = 0, stop: int | None = None
     ) -> BlobAnswer:
-        """Open a blob to read ``[start, stop)``, when its first bytes are at hand; the caller closes it.
+        """Open a blob to read ``[start, stop)``, when its first bytes are at hand.
 
         Raises ``NotHere``, ``Refused``, ``RateLimited`` or ``UpstreamDown``.
         """
@@ -122,7 +113,7 @@ class Blobs:
         blob = self._store.open(digest) if known is not None else None
         if blob is not None:
             self._uses.note(digest)
-            return _Held(blob)
+            return HeldBlob(blob)
         try:
             return await self._open_fill(repository, digest, known, start, stop)
         except WrongContent:
@@ -158,7 +149,7 @@ class Blobs:
             await reading.__aexit__(None, None, None)
             raise
         self._uses.note(digest)
-        return _Filling(fill, reading)
+        return FillingBlob(fill, reading)
 
     def _known(self, repository: Repository, digest: Digest) -> KnownBlob | None:
         known = self._links.get((repository, digest))

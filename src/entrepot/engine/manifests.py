@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from entrepot.engine.flights import Flights
 from entrepot.engine.lookup import found
 from entrepot.engine.memory import Lru
@@ -49,6 +51,13 @@ class Manifests:
         self._uses.note(answer.value.digest)
         return answer
 
+    def still_holds(self, answer: Answer[StoredManifest]) -> bool:
+        """Tell whether an answer may be given once more; that is then a use of its content."""
+        if answer.since <= self._clock.now() < answer.until:
+            self._uses.note(answer.value.digest)
+            return True
+        return False
+
     async def close(self) -> None:
         await self._by_tag.close()
         await self._by_digest.close()
@@ -88,7 +97,7 @@ class Manifests:
     ) -> Answer[StoredManifest]:
         manifest = self._find(repository, digest)
         if manifest is not None:
-            return Answer(manifest, Cache.HIT)
+            return Answer(manifest, Cache.HIT, until=math.inf)
         ask = self._by_digest.join(
             (repository, digest), lambda: self._ask_for_digest(site, repository, digest)
         )

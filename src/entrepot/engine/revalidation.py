@@ -23,6 +23,7 @@ from entrepot.policy.freshness import (
     ServeStale,
     TagFacts,
     decide,
+    fresh_until,
 )
 from entrepot.ports.clock import Clock
 from entrepot.ports.upstream import Breaker
@@ -44,11 +45,16 @@ class Cache(StrEnum):
 
 
 class Answer(Struct, Generic[V], frozen=True):
-    """``age``: seconds since the upstream vouched for a stale value; ``None`` for any other."""
+    """``age``: seconds since the upstream vouched for a stale value; ``None`` for any other.
+
+    From ``since`` to before ``until``, in epoch seconds, the same question has the same answer.
+    """
 
     value: V
     cache: Cache
     age: float | None = None
+    since: float = 0.0
+    until: float = 0.0
 
 
 class Question(Struct, Generic[V], frozen=True):
@@ -84,7 +90,8 @@ class Revalidation(Generic[V]):
             return await self._ask(question)
         match decide(_facts(question, is_refused=refusal is not None), question.limits, now):
             case Serve():
-                return Answer(cached, Cache.HIT)
+                until = fresh_until(question.checked_at, question.limits, immutable=question.immutable)
+                return Answer(cached, Cache.HIT, since=question.checked_at, until=until)
             case ServeStale():
                 return self._stale(question, cached)
             case ServeAndRefresh():

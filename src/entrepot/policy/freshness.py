@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
@@ -23,6 +24,7 @@ __all__ = [
     "TagRules",
     "Verdict",
     "decide",
+    "fresh_until",
 ]
 
 
@@ -117,6 +119,11 @@ def decide(facts: TagFacts, limits: Freshness, now: float) -> Verdict:
     if age >= max(refreshable, limits.stale_if_error):
         return Ask()
     return _judge_stale(facts.health, limits, is_refreshable=0 <= age < refreshable)
+
+
+def fresh_until(checked_at: float, limits: Freshness, *, immutable: bool) -> float:
+    """Return until when ``decide`` says ``Serve`` of a tag that was checked then, in epoch seconds."""
+    return math.inf if immutable else checked_at + limits.fresh_for
 
 
 def _is_refused(facts: TagFacts, limits: Freshness, now: float) -> bool:

@@ -28,12 +28,18 @@ def test_an_index_leads_to_the_files_of_each_platform(tmp_path: Path) -> None:
         for layer, diff_id in zip(image.layers[platform], config["rootfs"]["diff_ids"], strict=True):
             archive = gzip.decompress(image.content(layer))
             assert str(Digest.of(archive)) == diff_id
-            with tarfile.open(fileobj=io.BytesIO(archive)) as members:
-                for name in members.getnames():
-                    member = members.extractfile(name)
-                    assert member is not None
-                    found[name] = member.read()
+            found |= _files_of(archive)
         assert found == files
+
+
+def _files_of(archive: bytes) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    with tarfile.open(fileobj=io.BytesIO(archive)) as members:
+        for name in members.getnames():
+            member = members.extractfile(name)
+            assert member is not None
+            found[name] = member.read()
+    return found
 
 
 def test_a_pattern_is_the_same_for_a_seed_and_differs_between_seeds() -> None:

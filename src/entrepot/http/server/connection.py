@@ -201,10 +201,6 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the exchange calls.
 
-    @property
-    def signature(self) -> bytes:
-        return self._shared.signature
-
     def resume_body(self) -> None:
         self._read(on=not self._backlog)
 
@@ -271,9 +267,10 @@ class Connection(asyncio.BufferedProtocol):
 
     def _begin(self, request: Request) -> None:
         self._enter(_Stage.RUNNING, self._shared.limits.stall_seconds)
+        shared = self._shared
         scope = request.scope(self._scope_base)
-        self._exchange = exchange = Exchange(self, request, self._outlet, self._shared.files)
-        exchange.task = self._loop.create_task(exchange.run(self._shared.app, scope), name=scope["path"])
+        self._exchange = exchange = Exchange(self, request, self._outlet, shared.files, shared.signature)
+        exchange.task = self._loop.create_task(exchange.run(shared.app, scope), name=scope["path"])
 
     def _await_request(self) -> None:
         self._reader.forget()

@@ -23,11 +23,6 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class Owner(Protocol):
     """What an exchange needs of its connection."""
 
-    @property
-    def signature(self) -> bytes:
-        """The server's own headers."""
-        ...
-
     def resume_body(self) -> None:
         """Go on reading: the application has taken what there was."""
         ...
@@ -64,8 +59,11 @@ class Exchange:
     _body_delivered = False
     _hung_up = False
 
-    def __init__(self, owner: Owner, request: Request, outlet: Outlet, files: FileSender) -> None:
+    def __init__(
+        self, owner: Owner, request: Request, outlet: Outlet, files: FileSender, signature: bytes
+    ) -> None:
         self._owner = owner
+        self._signature = signature
         self._request = request
         self._outlet = outlet
         self._files = files
@@ -135,7 +133,7 @@ class Exchange:
                 if self._outlet.paused:
                     await self._wait_for(self._outlet.flush())
             case "http.response.start":
-                if self._outlet.gone:
+                if self._outlet.lost:
                     raise ClientDisconnected("the client is gone")
                 self._start(message["status"], message.get("headers", ()))
             case "http.response.zerocopysend":
@@ -200,7 +198,7 @@ class Exchange:
             framing += b"\r\nconnection: close"
         elif self._request.fields["http_version"] == "1.0":
             framing += b"\r\nconnection: keep-alive"
-        return head.block + framing + self._owner.signature + b"\r\n\r\n"
+        return head.block + framing + self._signature + b"\r\n\r\n"
 
     def _choose_framing(self) -> bytes:
         """RFC 9112, 6.3: without a length, chunks; where those are unknown, until the connection closes."""
@@ -254,7 +252,8 @@ class Exchange:
 
     def _end(self) -> None:
         self.complete = True
-        self.wake()
+        if self._news is not None:
+            self.wake()
 
 
 def _chunk(size: int, *, more: bool) -> tuple[bytes, bytes]:

@@ -25,12 +25,12 @@ class Outlet:
 
     __slots__ = (
         "_loop",
-        "_lost",
         "_mark",
         "_sent",
         "_traffic",
         "_transport",
         "_waiter",
+        "lost",
         "paused",
         "socket",
         "tls",
@@ -43,7 +43,7 @@ class Outlet:
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
         self._sent = 0
-        self._lost = False
+        self.lost = False
         self.paused = False
         self.tls = transport.get_extra_info("sslcontext") is not None
         self.socket: int = transport.get_extra_info("socket").fileno()
@@ -52,7 +52,7 @@ class Outlet:
     @property
     def gone(self) -> bool:
         """No byte can reach the client; ``socket`` must not be touched, its number may be another's."""
-        return self._lost or self._transport.is_closing()
+        return self.lost or self._transport.is_closing()
 
     @property
     def buffered(self) -> int:
@@ -71,7 +71,7 @@ class Outlet:
 
     def write(self, head: bytes, body: bytes = b"", tail: bytes = b"") -> None:
         """Send the three in one go, without copying a large body; raise ``ClientDisconnected``."""
-        if self._lost or self._transport.is_closing():
+        if self.lost or self._transport.is_closing():
             raise ClientDisconnected("the client is gone")
         size = len(head) + len(body) + len(tail)
         if size <= _JOINED_BYTES:
@@ -129,7 +129,7 @@ class Outlet:
         self._wake()
 
     def lose(self) -> None:
-        self._lost = True
+        self.lost = True
         self._wake()
 
     def _restore_mark(self) -> None:

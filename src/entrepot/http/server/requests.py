@@ -29,10 +29,10 @@ class Request:
 
     __slots__ = ("body", "complete", "expects_continue", "fields", "keep_alive")
 
-    def __init__(self, fields: dict[str, Any], *, keep_alive: bool, complete: bool = False) -> None:
+    def __init__(self, fields: dict[str, Any], *, keep_alive: bool) -> None:
         self.fields = fields
         self.keep_alive = keep_alive
-        self.complete = complete
+        self.complete = False
         self.expects_continue = False
         self.body: bytearray | None = None
 
@@ -47,24 +47,22 @@ class KnownHeads:
     """Requests without a body, by their bytes.
 
     The nodes of a fleet ask alike, byte for byte, and again and again: such a head is parsed
-    once.  Bounded by forgetting everything now and then.
+    once, and as nothing of it is still to come, its request serves all who send it.  Bounded
+    by forgetting everything now and then.
     """
 
     def __init__(self) -> None:
-        self._known: dict[bytes, tuple[dict[str, Any], bool]] = {}
-
-    def find(self, head: bytes) -> Request | None:
-        known = self._known.get(head)
-        return Request(known[0], keep_alive=known[1], complete=True) if known else None
+        self._known: dict[bytes, Request] = {}
+        self.find = self._known.get
 
     def remember(self, head: bytes, request: Request) -> None:
-        """Keep a head, unless it is long or holds a credential."""
+        """Keep a head, unless it is long, holds a credential or has a body."""
         names = [name for name, _ in request.fields["headers"]]
-        if len(head) > _KNOWN_HEAD_BYTES or b"authorization" in names:
+        if len(head) > _KNOWN_HEAD_BYTES or b"authorization" in names or request.body:
             return
         if len(self._known) >= _KNOWN_HEADS:
             self._known.clear()
-        self._known[head] = request.fields, request.keep_alive
+        self._known[head] = request
 
 
 class RequestReader:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 
-from entrepot.engine.blobs import BlobAnswer, Blobs
+from msgspec import Struct
+
+from entrepot.engine.blobs import BlobAnswer, Blobs, FillingBlob, HeldBlob
 from entrepot.engine.pieces import Piece
 from entrepot.http.call import Call
 from entrepot.http.problems import reply_code
@@ -23,6 +25,17 @@ _MEDIA_TYPE = "application/octet-stream"
 _BOUNDARY = "entrepot-part-4c1d2f8e"
 
 
+class _Whole(Struct, frozen=True):
+    """A part that ends where the blob does."""
+
+    start: int = 0
+    stop: None = None
+
+
+Part = bytes | ByteRange | _Whole
+"""What a body is put together from: bytes as they are, or a stretch of the blob."""
+
+
 async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
     if_none_match = call.header(b"if-none-match")
     if if_none_match is not None and etag_matches(if_none_match, f'"{digest}"'):
@@ -34,8 +47,7 @@ async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Bl
         await call.end()
     elif (ranges := await _ranges(call, repository, digest, blobs)) is None:
         answer = await blobs.open(repository, digest)
-        headers = _headers(call, digest, answer.size)
-        await _stream(call, answer, 200, headers, answer.pieces(0, None))
+        await _send(call, answer, 200, _headers(call, digest, answer.size), [_Whole()])
     elif isinstance(ranges, Unsatisfiable):
         headers = [(b"content-range", ranges.content_range().encode()), *base_headers(call)]
         await reply_code(call, ErrorCode.RANGE_INVALID, f"the blob has {ranges.size} bytes", headers)
@@ -58,37 +70,45 @@ async def _ranges(
 async def _send_ranges(call: Call, answer: BlobAnswer, digest: Digest, ranges: Sequence[ByteRange]) -> None:
     size = answer.size or 0
     if len(ranges) == 1:
-        only = ranges[0]
-        headers = _headers(call, digest, len(only))
-        headers.append((b"content-range", only.content_range(size).encode()))
-        await _stream(call, answer, 206, headers, answer.pieces(only.start, only.stop))
+        headers = _headers(call, digest, len(ranges[0]))
+        headers.append((b"content-range", ranges[0].content_range(size).encode()))
+        await _send(call, answer, 206, headers, ranges)
         return
     parts = _multipart(ranges, size)
-    length = sum(map(len, parts))
     multipart = (b"content-type", f"multipart/byteranges; boundary={_BOUNDARY}".encode())
-    headers = [multipart, *_headers(call, digest, length)[1:]]
-    await _stream(call, answer, 206, headers, _pieces(answer, parts))
+    headers = [multipart, *_headers(call, digest, sum(map(len, parts)))[1:]]
+    await _send(call, answer, 206, headers, parts)
 
 
-async def _stream(
-    call: Call, answer: BlobAnswer, status: int, headers: Headers, body: AsyncGenerator[Piece]
-) -> None:
-    """Send a body; a failure before its first byte is raised while the status can still tell of it."""
+async def _send(call: Call, answer: BlobAnswer, status: int, headers: Headers, parts: Sequence[Part]) -> None:
     call.cache = answer.cache
     try:
-        async with aclosing(body) as pieces:
-            first = await anext(pieces, None)
-            await call.begin(status, headers)
-            if first is not None:
-                await call.send(first)
-            async for piece in pieces:
-                await call.send(piece)
+        match answer:
+            case HeldBlob():
+                await call.begin(status, headers)
+                for part in parts:
+                    await call.send(part if isinstance(part, bytes) else answer.span(part.start, part.stop))
+            case FillingBlob():
+                await _send_arriving(call, answer, status, headers, parts)
         await call.end()
     finally:
         await answer.close()
 
 
-async def _pieces(answer: BlobAnswer, parts: Sequence[bytes | ByteRange]) -> AsyncGenerator[Piece]:
+async def _send_arriving(
+    call: Call, answer: FillingBlob, status: int, headers: Headers, parts: Sequence[Part]
+) -> None:
+    """Send what comes; a failure before the first byte is raised while the status can still tell of it."""
+    async with aclosing(_arriving(answer, parts)) as pieces:
+        first = await anext(pieces, b"")
+        await call.begin(status, headers)
+        if first:
+            await call.send(first)
+        async for piece in pieces:
+            await call.send(piece)
+
+
+async def _arriving(answer: FillingBlob, parts: Sequence[Part]) -> AsyncGenerator[Piece]:
     for part in parts:
         if isinstance(part, bytes):
             yield part

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+from entrepot.engine.revalidation import Answer
 from entrepot.engine.sites import Sites
 from entrepot.http.call import Call
+from entrepot.http.server.asgi import Headers
 from entrepot.oci.reference import Repository
 from entrepot.oci.route import (
     Base,
@@ -21,19 +23,36 @@ from entrepot.oci.route import (
     parse_route,
 )
 from entrepot.policy.routing import NameInvalid, NoSuchUpstream, UpstreamTable, resolve, resolve_upstream
+from entrepot.ports.metadata import StoredManifest
 
-__all__ = ["Destination", "Destinations", "RepositoryRoute", "ServerRoute", "ToRepository", "ToServer"]
+__all__ = [
+    "Destination",
+    "Destinations",
+    "ReadyManifest",
+    "RepositoryRoute",
+    "ServerRoute",
+    "ToRepository",
+    "ToServer",
+]
 
-_MOST = 10_000
+_MOST = 4_000
 _LONGEST = 500
 
 RepositoryRoute = ManifestRoute | BlobRoute | TagsRoute | ReferrersRoute
 ServerRoute = Base | CatalogRoute | Malformed | Unsupported | NotRegistry
 
 
-class ToRepository(Struct, frozen=True):
+class ReadyManifest(Struct, frozen=True):
+    answer: Answer[StoredManifest]
+    headers: Headers
+
+
+class ToRepository(Struct):
+    """``ready``: the last answer that went there, as long as it may be given again."""
+
     route: RepositoryRoute
     repository: Repository
+    ready: ReadyManifest | None = None
 
 
 class ToServer(Struct, frozen=True):

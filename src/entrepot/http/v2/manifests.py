@@ -5,22 +5,30 @@ from __future__ import annotations
 from entrepot.engine.manifests import Manifests
 from entrepot.http.call import Call
 from entrepot.http.v2.answers import content_headers, stale_headers
+from entrepot.http.v2.destinations import ReadyManifest, ToRepository
 from entrepot.oci.conditional import etag_matches
-from entrepot.oci.reference import Reference, Repository
+from entrepot.oci.reference import Reference
 
 __all__ = ["get_manifest"]
 
+_LARGEST_READY = 16 << 10
+
 
 async def get_manifest(
-    call: Call, repository: Repository, reference: Reference, manifests: Manifests
+    call: Call, destination: ToRepository, reference: Reference, manifests: Manifests
 ) -> None:
     """Answer with the manifest as it came, whatever the client says it accepts."""
-    answer = await manifests.pull(repository, reference)
-    manifest = answer.value
-    call.cache = answer.cache
-    headers = content_headers(call, manifest.digest, manifest.media_type) + stale_headers(answer.age)
+    ready = destination.ready
+    if ready is None or not manifests.still_holds(ready.answer):
+        answer = await manifests.pull(destination.repository, reference)
+        manifest = answer.value
+        headers = content_headers(call, manifest.digest, manifest.media_type) + stale_headers(answer.age)
+        ready = ReadyManifest(answer, headers)
+        destination.ready = ready if answer.until and len(manifest.content) <= _LARGEST_READY else None
+    call.cache = ready.answer.cache
+    manifest = ready.answer.value
     if_none_match = call.header(b"if-none-match")
     if if_none_match is not None and etag_matches(if_none_match, f'"{manifest.digest}"'):
-        await call.reply_not_modified(headers)
+        await call.reply_not_modified(ready.headers)
     else:
-        await call.reply(200, headers, manifest.content)
+        await call.reply(200, ready.headers, manifest.content)

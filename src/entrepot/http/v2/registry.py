@@ -17,7 +17,6 @@ from entrepot.http.v2.catalog import list_repositories
 from entrepot.http.v2.destinations import (
     Destination,
     Destinations,
-    RepositoryRoute,
     ServerRoute,
     ToRepository,
     ToServer,
@@ -27,7 +26,6 @@ from entrepot.http.v2.referrers import list_referrers
 from entrepot.http.v2.tags import list_tags
 from entrepot.oci.codes import ErrorCode
 from entrepot.oci.pagination import InvalidPageSize
-from entrepot.oci.reference import Repository
 from entrepot.oci.route import (
     Base,
     BlobRoute,
@@ -72,7 +70,7 @@ class Registry:
     async def _dispatch(self, call: Call, destination: Destination) -> None:
         match destination:
             case ToRepository():
-                await self._answer_for_repository(call, destination.route, destination.repository)
+                await self._answer_for_repository(call, destination)
             case ToServer(route, upstream):
                 await self._answer_for_server(call, route, upstream)
             case NameInvalid(name):
@@ -84,14 +82,13 @@ class Registry:
             case _:
                 assert_never(destination)
 
-    async def _answer_for_repository(
-        self, call: Call, route: RepositoryRoute, repository: Repository
-    ) -> None:
-        call.repository = repository
+    async def _answer_for_repository(self, call: Call, destination: ToRepository) -> None:
+        route = destination.route
+        call.repository = repository = destination.repository
         match route:
             case ManifestRoute():
                 call.kind, call.reference = "manifest", route.reference
-                await get_manifest(call, repository, route.reference, self._manifests)
+                await get_manifest(call, destination, route.reference, self._manifests)
             case BlobRoute():
                 call.kind, call.reference = "blob", route.digest
                 await get_blob(call, repository, route.digest, self._blobs)
