@@ -66,6 +66,9 @@ class _Stage(Enum):
     """Nothing will be said or heard any more; what was said may still be on its way."""
 
 
+_IDLE, _RUNNING = _Stage.IDLE, _Stage.RUNNING  # Looking one up costs as much as parsing a header.
+
+
 class Connection(asyncio.BufferedProtocol):
     """Belongs to ``Shared.connections`` until both its transport and its task are gone.
 
@@ -129,7 +132,7 @@ class Connection(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         data = bytes(self._shared.read_buffer[:nbytes])
         self._received += nbytes
-        if self._stage is _Stage.IDLE and (request := self._shared.known_heads.find(data)):
+        if self._stage is _IDLE and (request := self._shared.known_heads.find(data)):
             self._reader.request = request
             self._begin(request)
         elif self._stage is not _Stage.CLOSING:
@@ -217,20 +220,24 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None or self._outlet.gone:
             self._enter(_Stage.CLOSING, self._shared.limits.stall_seconds)
             self._release()
-        elif exchange.complete and exchange.keep_alive and self._request_is_whole:
-            self._await_request()
-            if self._backlog or not self._reading:
-                self._consume(self._backlog)
         elif exchange.complete and exchange.keep_alive:
-            self._enter(_Stage.DRAINING, self._shared.limits.head_seconds)
-            self._reader.discard()
-            self._read(on=True)
+            self._keep_alive()
         elif exchange.complete:
             self._close(unread=bool(self._backlog) or not self._request_is_whole)
         elif exchange.head_sent:
             self.abort()
         else:
             self._answer(exchange.refusal or _FAILED)
+
+    def _keep_alive(self) -> None:
+        if self._request_is_whole:
+            self._await_request()
+            if self._backlog or not self._reading:
+                self._consume(self._backlog)
+        else:
+            self._enter(_Stage.DRAINING, self._shared.limits.head_seconds)
+            self._reader.discard()
+            self._read(on=True)
 
     # From bytes to requests.
 
@@ -266,7 +273,7 @@ class Connection(asyncio.BufferedProtocol):
             self._enter(_Stage.HEAD, self._shared.limits.head_seconds)
 
     def _begin(self, request: Request) -> None:
-        self._enter(_Stage.RUNNING, self._shared.limits.stall_seconds)
+        self._enter(_RUNNING, self._shared.limits.stall_seconds)
         shared = self._shared
         scope = request.scope(self._scope_base)
         self._exchange = exchange = Exchange(self, request, self._outlet, shared.files, shared.signature)
@@ -274,7 +281,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def _await_request(self) -> None:
         self._reader.forget()
-        self._enter(_Stage.IDLE, self._shared.limits.keep_alive_seconds)
+        self._enter(_IDLE, self._shared.limits.keep_alive_seconds)
 
     def _read(self, *, on: bool) -> None:
         if on is not self._reading:

@@ -214,9 +214,9 @@ class Exchange:
             self._outlet.write(head)
         elif self._chunked:
             opening, closing = _chunk(len(body), more=more)
-            self._outlet.write(head + opening, body, closing)
+            self._outlet.write_around(head + opening, body, closing)
         else:
-            self._outlet.write(head, body)
+            self._outlet.write_around(head, body)
         if not more:
             self._end()
 

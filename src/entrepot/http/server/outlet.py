@@ -69,15 +69,23 @@ class Outlet:
         """Bytes that have left this process: what shows that a slow client still reads."""
         return self._sent - self.buffered
 
-    def write(self, head: bytes, body: bytes = b"", tail: bytes = b"") -> None:
-        """Send the three in one go, without copying a large body; raise ``ClientDisconnected``."""
+    def write(self, data: bytes) -> None:
+        """Send, or buffer what the socket does not take; raise ``ClientDisconnected``."""
         if self.lost or self._transport.is_closing():
             raise ClientDisconnected("the client is gone")
+        self._transport.write(data)
+        size = len(data)
+        self._sent += size
+        self._traffic.bytes_sent += size
+
+    def write_around(self, head: bytes, body: bytes, tail: bytes = b"") -> None:
+        """Send the three in one go, copying the body only where it is small."""
+        if len(body) <= _JOINED_BYTES:
+            self.write(head + body + tail)
+            return
+        self.check()
+        self._transport.writelines((head, body, tail))
         size = len(head) + len(body) + len(tail)
-        if size <= _JOINED_BYTES:
-            self._transport.write(head + body + tail)
-        else:
-            self._transport.writelines((head, body, tail))
         self._sent += size
         self._traffic.bytes_sent += size
 

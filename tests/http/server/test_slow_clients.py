@@ -1,0 +1,201 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.http.server.conftest import GET, Client, Harbour, answer_with, serving, settle
+
+from entrepot.http.server import ClientDisconnected, Receive, ResponseInvalid, Scope, Send
+
+
+def open_descriptors(path: Path) -> int:
+    """Count those of sockets and of a file; an event loop may open others when it likes."""
+    links = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(FileNotFoundError):
+            links.append(str(descriptor.readlink()))
+    return sum(link.startswith("socket:") or link == str(path) for link in links)
+
+
+class Leaving:
+    """An application that is stuck in sending a large file to a client that does not read."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.failure: BaseException | None = None
+        self.task: asyncio.Task[Any] | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        self.task = asyncio.current_task()
+        try:
+            await serving(self.path)(scope, receive, send)
+        except BaseException as failure:
+            self.failure = failure
+            raise
+
+
+async def stuck(harbour: Harbour, app: Leaving, **limits: Any) -> Client:
+    """Start a transfer and wait until the server waits for the client."""
+    server = await harbour.serve(app, **limits)
+    client = await harbour.connect(receives=8192)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined] # The stub knows only its writing side.
+    await client.say(GET)
+    await settle(lambda: [one for one in server._shared.connections if one._outlet._waiter])
+    return client
+
+
+@pytest.fixture
+def large(tmp_path: Path) -> Path:
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(64 << 20)
+    return path
+
+
+@pytest.mark.parametrize("farewell", ["leave", "vanish"])
+async def test_a_client_that_leaves_within_a_file_ends_its_answer(
+    harbour: Harbour, large: Path, farewell: str
+) -> None:
+    before = open_descriptors(large)
+    app = Leaving(large)
+    client = await stuck(harbour, app)
+    getattr(client, farewell)()
+    await settle(lambda: app.failure)
+    assert isinstance(app.failure, ClientDisconnected)
+    await settle(lambda: harbour.server.connections == 0)
+    await harbour.close()
+    await settle(lambda: open_descriptors(large) == before)
+
+
+async def test_a_cancelled_transfer_is_cut_and_leaves_no_descriptor(harbour: Harbour, large: Path) -> None:
+    before = open_descriptors(large)
+    app = Leaving(large)
+    client = await stuck(harbour, app)
+    assert app.task is not None
+    app.task.cancel()
+    await settle(lambda: app.failure)
+    assert isinstance(app.failure, asyncio.CancelledError)
+    client.writer.transport.resume_reading()  # type: ignore[attr-defined] # As in stuck().
+    assert await client.is_cut()
+    await settle(lambda: harbour.server.connections == 0)
+    await harbour.close()
+    await settle(lambda: open_descriptors(large) == before)
+
+
+async def test_a_client_that_takes_nothing_is_given_up(harbour: Harbour, large: Path) -> None:
+    app = Leaving(large)
+    await stuck(harbour, app, stall_seconds=0.05)
+    await settle(lambda: app.failure)
+    assert isinstance(app.failure, ClientDisconnected)
+    await settle(lambda: harbour.server.connections == 0)
+
+
+async def test_a_client_that_reads_slowly_gets_all(harbour: Harbour, large: Path) -> None:
+    """It takes something in every interval, so that it is never stalled, however long it takes."""
+    server = await harbour.serve(serving(large, count=1 << 20, length=1 << 20), stall_seconds=0.2)
+    client = await harbour.connect(receives=8192)
+    await client.say(GET)
+    await client.head()
+    left = 1 << 20
+    while left:
+        left -= len(await client.reader.read(8192))
+    assert server.connections == 1
+
+
+async def test_the_buffer_of_a_slow_reader_stays_below_its_mark(harbour: Harbour) -> None:
+    mark, chunk, seen = 32 << 10, b"x" * 10_000, 0
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        nonlocal seen
+        (connection,) = harbour.server._shared.connections
+        connection._transport.get_extra_info("socket").setsockopt(
+            socket.SOL_SOCKET, socket.SO_SNDBUF, 16 << 10
+        )
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(50):
+            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+            seen = max(seen, connection._outlet.buffered)
+        await send({"type": "http.response.body"})
+
+    await harbour.serve(app, buffer_bytes=mark)
+    client = await harbour.connect(receives=8192)
+    await client.say(GET)
+    await settle(lambda: [one for one in harbour.server._shared.connections if one._outlet.paused])
+    assert len((await client.answer()).body) == 500_000
+    assert 0 < seen <= mark
+
+
+async def test_a_second_send_may_not_run_into_one_that_waits(harbour: Harbour, large: Path) -> None:
+    refusals: list[BaseException] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        async def interrupt() -> None:
+            await settle(lambda: [one for one in harbour.server._shared.connections if one._outlet._waiter])
+            try:
+                await send({"type": "http.response.body", "body": b"x"})
+            except ResponseInvalid as refusal:
+                refusals.append(refusal)
+
+        async with asyncio.TaskGroup() as group:
+            group.create_task(interrupt())
+            await serving(large)(scope, receive, send)
+
+    await harbour.serve(app)
+    client = await harbour.connect(receives=8192)
+    await client.say(GET)
+    await settle(lambda: refusals)
+    assert (await client.answer()).body == bytes(64 << 20)
+
+
+async def test_a_client_that_says_nothing_is_let_go(harbour: Harbour) -> None:
+    await harbour.serve(answer_with(), head_seconds=0.02)
+    assert await (await harbour.connect()).rest() == b""
+
+
+async def test_a_client_that_does_not_finish_its_head_is_told_so(harbour: Harbour) -> None:
+    await harbour.serve(answer_with(), head_seconds=0.02)
+    client = await harbour.connect()
+    await client.say(GET[:10])
+    assert (await client.answer()).status == 408
+    assert await client.rest() == b""
+
+
+async def test_dripping_a_head_wins_no_time(harbour: Harbour) -> None:
+    await harbour.serve(answer_with(), head_seconds=0.05)
+    client = await harbour.connect()
+    received = asyncio.create_task(client.answer())
+    while not received.done():
+        await client.say(b"X" if harbour.refusals else b"GET"[:1])
+        await asyncio.sleep(0.001)
+    assert (await received).status in (400, 408)
+
+
+async def test_an_idle_connection_is_let_go(harbour: Harbour) -> None:
+    await harbour.serve(answer_with(), keep_alive_seconds=0.02)
+    client = await harbour.connect()
+    assert (await client.get()).status == 200
+    assert await client.rest() == b""
+
+
+async def test_an_application_may_take_longer_than_a_client(harbour: Harbour) -> None:
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        (connection,) = harbour.server._shared.connections
+        first = connection.deadline
+        await settle(lambda: connection.deadline > first)
+        await answer_with(200, b"late")(scope, receive, send)
+
+    await harbour.serve(app, stall_seconds=0.02, keep_alive_seconds=60)
+    assert (await (await harbour.connect()).get()).body == b"late"
+
+
+async def test_a_last_answer_is_given_time_to_be_read(harbour: Harbour) -> None:
+    """The connection is half closed and discards what comes, but not for ever."""
+    server = await harbour.serve(answer_with(), linger_seconds=0.02)
+    client = await harbour.connect()
+    await client.say(b"nonsense\r\n")
+    await settle(lambda: server.connections == 0)
+    assert (await client.answer()).status == 400
