@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -44,11 +45,19 @@ class Yard:
         self.upstream.blobs[repository, digest] = content
         return Source(self.upstream, Repository("docker.io", repository), digest)
 
+    @asynccontextmanager
+    async def reading(self, source: Source, size: int | None) -> AsyncIterator[Fill]:
+        fill = await self.fills.join(source, size)
+        try:
+            yield fill
+        finally:
+            self.fills.leave(fill)
+
     async def read(
         self, source: Source, start: int = 0, stop: int | None = None, size: int | None = None
     ) -> bytes:
         """Read as an HTTP answer does."""
-        async with self.fills.reading(source, size) as fill:
+        async with self.reading(source, size) as fill:
             await fill.ready(start, stop)
             return b"".join([take(piece) async for piece in fill.pieces(start, stop)])
 

@@ -142,7 +142,7 @@ async def test_the_process_may_end_at_every_moment(tmp_path: Path) -> None:
 
 async def test_a_slow_reader_holds_up_nobody(yard: Yard) -> None:
     source = yard.add(CONTENT)
-    async with yard.fills.reading(source, None) as slow:
+    async with yard.reading(source, None) as slow:
         await slow.ready(0, None)
         pieces = slow.pieces(0, None)
         first = take(await anext(pieces))

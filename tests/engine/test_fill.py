@@ -49,7 +49,7 @@ async def test_fifty_readers_cost_one_download(yard: Yard) -> None:
 
 async def test_bytes_are_served_while_the_rest_is_still_to_come(yard: Yard) -> None:
     source = yard.add(CONTENT)
-    async with yard.fills.reading(source, None) as fill:
+    async with yard.reading(source, None) as fill:
         await fill.ready(0, None)
         pieces = fill.pieces(0, None)
         assert take(await anext(pieces)) == CONTENT[: yard.upstream.chunk]
@@ -61,7 +61,7 @@ async def test_bytes_are_served_while_the_rest_is_still_to_come(yard: Yard) -> N
 
 async def test_the_download_goes_on_when_every_client_has_left(yard: Yard) -> None:
     source = yard.add(CONTENT)
-    async with yard.fills.reading(source, None) as fill:
+    async with yard.reading(source, None) as fill:
         await fill.ready(0, None)
     await yard.settle()
     assert yard.held(source.digest) == CONTENT
@@ -103,7 +103,7 @@ async def test_after_a_failure_the_next_reader_fetches_only_what_is_missing(yard
 
 async def test_a_restart_resumes_what_was_there(yard: Yard) -> None:
     source = yard.add(CONTENT)
-    async with yard.fills.reading(source, None) as fill:
+    async with yard.reading(source, None) as fill:
         await fill.ready(0, None)
         async for piece in fill.pieces(0, None):
             if len(take(piece)) and fill.progress >= 2 * MIB:
@@ -119,7 +119,7 @@ async def test_a_partial_copy_is_no_answer_while_the_upstream_is_down(yard: Yard
     with pytest.raises(UpstreamDown):
         await yard.read(source)
     yard.upstream.failure = UpstreamDown("nobody answers")
-    async with yard.fills.reading(source, len(CONTENT)) as fill:
+    async with yard.reading(source, len(CONTENT)) as fill:
         with pytest.raises(UpstreamDown, match="nobody answers"):
             await fill.ready(0, None)
 
@@ -131,7 +131,7 @@ async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_
     yard.upstream.blobs[source.repository.name, source.digest] = wrong
     yard.upstream.tells_size = tells_size
     got: list[bytes] = []
-    async with yard.fills.reading(source, None) as fill:
+    async with yard.reading(source, None) as fill:
         await fill.ready(0, None)
         with pytest.raises(WrongContent):
             await _read_into(got, fill)
@@ -145,7 +145,7 @@ async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_
 async def test_a_small_wrong_blob_is_refused_before_its_first_byte(yard: Yard) -> None:
     source = yard.add(b"config")
     yard.upstream.blobs[source.repository.name, source.digest] = b"Config"
-    async with yard.fills.reading(source, None) as fill:
+    async with yard.reading(source, None) as fill:
         with pytest.raises(WrongContent):
             await fill.ready(0, None)
 
@@ -189,7 +189,7 @@ async def test_eight_parallel_ranges_move_every_byte_once_and_make_a_blob(yard: 
 async def test_a_far_range_does_not_wait_for_the_running_download(yard: Yard) -> None:
     big = random.Random(8).randbytes(12 * MIB)
     source = yard.add(big)
-    async with yard.fills.reading(source, len(big)) as fill:
+    async with yard.reading(source, len(big)) as fill:
         await fill.ready(0, None)
         assert (
             await yard.read(source, 11 * MIB, 11 * MIB + 10, size=len(big)) == big[11 * MIB : 11 * MIB + 10]
@@ -203,7 +203,7 @@ async def test_a_far_range_does_not_wait_for_the_running_download(yard: Yard) ->
 async def test_a_second_source_takes_over_where_the_first_refuses(yard: Yard) -> None:
     source = yard.add(CONTENT)
     absent = Source(yard.upstream, ABSENT, source.digest)
-    async with yard.fills.reading(absent, None), yard.fills.reading(source, None) as fill:
+    async with yard.reading(absent, None), yard.reading(source, None) as fill:
         await fill.ready(0, None)
         assert b"".join([take(piece) async for piece in fill.pieces(0, None)]) == CONTENT
 
@@ -227,7 +227,7 @@ async def test_nothing_stays_open_when_all_is_done(yard: Yard) -> None:
 async def test_a_reader_that_comes_when_the_blob_proved_wrong_does_not_wait_for_ever(yard: Yard) -> None:
     source = yard.add(b"config")
     yard.upstream.blobs[source.repository.name, source.digest] = b"Config"
-    async with yard.fills.reading(source, None) as fill:
+    async with yard.reading(source, None) as fill:
         with pytest.raises(WrongContent):
             await fill.ready(0, None)
         with pytest.raises(WrongContent):

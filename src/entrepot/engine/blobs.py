@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
-from contextlib import AbstractAsyncContextManager
 
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
@@ -47,15 +46,15 @@ class HeldBlob:
 
 
 class FillingBlob:
-    """A blob on its way; ``size`` in bytes, ``None`` where the upstream tells none."""
+    """A blob on its way; ``size`` in bytes, ``None`` while nobody told it."""
 
-    __slots__ = ("_fill", "_reading")
+    __slots__ = ("_fill", "_fills")
 
     cache = Cache.MISS
 
-    def __init__(self, fill: Fill, reading: AbstractAsyncContextManager[Fill]) -> None:
+    def __init__(self, fill: Fill, fills: Fills) -> None:
         self._fill = fill
-        self._reading = reading
+        self._fills = fills
 
     @property
     def size(self) -> int | None:
@@ -66,7 +65,7 @@ class FillingBlob:
         return self._fill.pieces(start, stop)
 
     async def close(self) -> None:
-        await self._reading.__aexit__(None, None, None)
+        self._fills.leave(self._fill)
 
 
 BlobAnswer = HeldBlob | FillingBlob
@@ -98,6 +97,13 @@ class Blobs:
         size = await self._confirm(repository, digest)
         return known.size if size is None and known is not None else size
 
+    async def expected_size(self, repository: Repository, digest: Digest) -> int | None:
+        """Return the size that a manifest tells, else do as ``size`` does."""
+        known = self._known(repository, digest)
+        if known is not None and known.size is not None:
+            return known.size
+        return await self.size(repository, digest)
+
     async def open(
         self, repository: Repository, digest: Digest, start: int = 0, stop: int | None = None
     ) -> BlobAnswer:
@@ -118,7 +124,7 @@ class Blobs:
             return await self._open_fill(repository, digest, known, start, stop)
         except WrongContent:
             # Nothing was sent yet, so the client need not notice if the upstream does better now.
-            return await self._open_fill(repository, digest, known, start, stop)
+            return await self._open_fill(repository, digest, known and _CONFIRMED, start, stop)
 
     async def close(self) -> None:
         await self._confirmations.close()
@@ -135,21 +141,24 @@ class Blobs:
     async def _open_fill(
         self, repository: Repository, digest: Digest, known: KnownBlob | None, start: int, stop: int | None
     ) -> BlobAnswer:
-        upstream = self._sites.of(repository).upstream
-        size = known.size if known is not None else None
-        reading = self._fills.reading(Source(upstream, repository, digest), size)
-        fill = await reading.__aenter__()
+        source = Source(self._sites.of(repository).upstream, repository, digest)
+        fill = await self._fills.join(source, known.size if known is not None else None)
         try:
-            if fill.size is None and fill.progress:
-                fill.size = await self._confirm(repository, digest)
             await fill.ready(start, stop)
             if known is None:
-                await self._remember(repository, digest)
+                await self._learn(repository, digest, fill, source)
         except BaseException:
-            await reading.__aexit__(None, None, None)
+            self._fills.leave(fill)
             raise
         self._uses.note(digest)
-        return FillingBlob(fill, reading)
+        return FillingBlob(fill, self._fills)
+
+    async def _learn(self, repository: Repository, digest: Digest, fill: Fill, source: Source) -> None:
+        """Keep that the repository holds the blob, by this download if none but it had a part in it."""
+        if fill.sources == [source] and fill.is_confirmed:
+            await self._remember(repository, digest)
+        else:
+            await self._confirm(repository, digest)
 
     def _known(self, repository: Repository, digest: Digest) -> KnownBlob | None:
         known = self._links.get((repository, digest))

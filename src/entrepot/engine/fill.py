@@ -14,10 +14,11 @@ from dataclasses import dataclass
 
 from entrepot.engine.fetch import Fetch, Source, download
 from entrepot.engine.intervals import Intervals
-from entrepot.engine.passthrough import checked
+from entrepot.engine.passthrough import NoSpool, checked
 from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.plan import plan_fetch, unclaimed
 from entrepot.engine.tasks import Tasks
+from entrepot.engine.verification import names_prefix, verify
 from entrepot.errors import DiskFull, EntrepotError, StoreFailed, UpstreamDown, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
@@ -28,9 +29,6 @@ __all__ = ["HELD_BACK", "Fill", "FillParts"]
 
 HELD_BACK = 16 << 10
 """How many bytes readers of the whole do not get before the whole is verified."""
-
-_LEAST_HASH_STEP = 1 << 20
-_HASH_STEP = 8 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,19 +59,23 @@ class Fill:
         self._present = Intervals(spool.present)
         self._fetches: list[Fetch] = []
         self._changed = asyncio.Event()
-        self._failure: EntrepotError = UpstreamDown("nothing was tried yet")
+        self._failure: EntrepotError | None = None
         self._failures = 0
-        self._is_confirmed = False
+        self._is_prepared = False
+        self.is_confirmed = False
+        """The upstream has answered with the blob, and has not failed since."""
         self._is_verified = False
         self._wants_whole = False
         self._honours_range = True
-        self._is_storing = True
+        self._is_storing = not isinstance(spool, NoSpool)
         self._verifier = parts.tasks.spawn(self._verify(), f"verify {self.digest}")
 
     @property
     def is_idle(self) -> bool:
         """Tell whether nothing would be lost by closing it."""
-        return not (self.readers or self._fetches) and (self.is_over or not self._is_complete)
+        if self.readers or self._fetches:
+            return False
+        return self.is_over or not self._is_storing or not self._is_complete
 
     @property
     def outcome(self) -> str:
@@ -90,12 +92,13 @@ class Fill:
     async def ready(self, start: int, stop: int | None) -> None:
         """Wait until an answer that begins with byte ``start`` can begin; raise why it never will.
 
-        Bytes of an earlier process alone are no reason to begin: the upstream has to be there for the rest.
+        Where bytes are missing, those of an earlier process are no reason to begin: first the upstream
+        has to be there for the rest.
         """
         failures = self._failures
-        self._note_wish(start, stop)
+        self._wants_whole = self._wants_whole or (start == 0 and stop in (None, self.size))
         while not self._is_ready(start, stop):
-            self._raise_failure_since(failures)
+            failures = self._check(start, stop, failures)
             self._advance(start, stop)
             await self._changed.wait()
 
@@ -112,8 +115,8 @@ class Fill:
                 yield Span(self._spool.fileno(), position, readable)
                 position = readable
                 continue
-            self._raise_failure_since(failures)
-            if not self._is_storing:
+            failures = self._check(position, stop, failures)
+            if not self._is_storing and not self._is_verified:
                 break
             self._advance(position, stop)
             await self._changed.wait()
@@ -128,7 +131,7 @@ class Fill:
         self._verifier.cancel()
         await asyncio.wait([self._verifier])
         with suppress(StoreFailed):
-            if not self._is_storing:
+            if not self._is_storing and not self.is_over:
                 await self._spool.discard()
             await self._spool.close()
 
@@ -141,11 +144,13 @@ class Fill:
     def _end(self, stop: int | None) -> int | None:
         return self.size if stop is None else stop
 
-    def _note_wish(self, start: int, stop: int | None) -> None:
-        self._wants_whole = self._wants_whole or (start == 0 and stop in (None, self.size))
+    def _missing(self, position: int, stop: int | None) -> int | None:
+        """Return the first byte that a reader at ``position`` has to wait for, if any."""
+        run, end = self._present.run_end(position), self._end(stop)
+        return run if end is None or run < end else None
 
     def _is_held_back(self, start: int, stop: int | None) -> bool:
-        """Tell whether a reader gets the end, having had, or having had at hand, all before it."""
+        """Tell whether a reader wants the end, having at hand all before it: the whole, or the rest of it."""
         return stop in (None, self.size) and self._present.run_end(0) >= start
 
     def _readable(self, position: int, end: int | None, *, is_held: bool) -> int:
@@ -158,15 +163,19 @@ class Fill:
         if self._is_verified or not self._is_storing:
             return True
         readable = self._readable(start, self._end(stop), is_held=self._is_held_back(start, stop))
-        return readable > start and (self._is_confirmed or self._is_present(start, stop))
+        return readable > start and (self.is_confirmed or self._missing(start, stop) is None)
 
-    def _is_present(self, start: int, stop: int | None) -> bool:
-        end = self._end(stop)
-        return end is not None and self._present.run_end(start) >= end
+    def _check(self, position: int, stop: int | None, failures: int) -> int:
+        """Raise a failure that concerns a reader who last saw so many; return how many it now has seen."""
+        is_wrong = self.is_over and not self._is_verified
+        if self._failure is not None and (is_wrong or self._failures != failures):
+            missing = self._missing(position, stop)
+            if is_wrong or (missing is not None and not self._is_coming(missing)):
+                raise self._failure.with_traceback(None)
+        return self._failures
 
-    def _raise_failure_since(self, failures: int) -> None:
-        if self._failures != failures or (self.is_over and not self._is_verified):
-            raise self._failure
+    def _is_coming(self, position: int) -> bool:
+        return any(fetch.covers(position) for fetch in self._fetches)
 
     def _notify(self) -> None:
         self._changed.set()
@@ -176,14 +185,16 @@ class Fill:
 
     def _advance(self, position: int, stop: int | None) -> None:
         """See to it that the first missing byte from ``position`` on comes."""
-        if not self._is_storing or (self._fetches and not self._honours_range):
+        missing = self._missing(position, stop)
+        if missing is None or not self._is_prepared or not self._is_storing:
             return
+        if self.size is not None and missing >= self.size:
+            raise WrongContent(f"{self.digest} ends before byte {missing}")
         if not self._honours_range:
-            position, stop = 0, None
-        position, end = self._present.run_end(position), self._end(stop)
-        if end is not None and position >= end:
-            return
-        fetch = plan_fetch(self._present, self._fetches, position, stop, self.size)
+            if self._fetches:
+                return
+            missing, stop = self._present.run_end(0), None
+        fetch = plan_fetch(self._present, self._fetches, missing, stop, self.size)
         if fetch is not None:
             self._fetches.append(fetch)
             _ = self._parts.tasks.spawn(self._run(fetch), f"fetch {self.digest} from {fetch.cursor}")
@@ -194,7 +205,11 @@ class Fill:
         except StoreFailed:
             self._is_storing = False
         except EntrepotError as failure:
-            self._fail(failure)
+            self._fail(failure, fetch)
+        except Exception:
+            # The task's outermost frame: whatever it was, readers must not wait for it.
+            self._fail(EntrepotError(f"the download of {self.digest} failed unexpectedly"), fetch)
+            raise
         finally:
             self._fetches.remove(fetch)
             self._notify()
@@ -218,85 +233,109 @@ class Fill:
         if stream.start > fetch.cursor:
             raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
         self.size = stream.size if self.size is None else self.size
-        self._is_confirmed = True
+        self.is_confirmed = True
         if stream.start < fetch.cursor:
-            self._honours_range = False
-            fetch.stop = self.size if self._fetches == [fetch] else fetch.cursor
+            self._read_from_start(fetch, stream.start)
         if self.size is None:
             return
         fetch.stop = self.size if fetch.stop is None else min(fetch.stop, self.size)
         if self.size - self.progress > self._parts.store.room():
             raise DiskFull(f"no room for the {self.size} bytes of {self.digest}")
 
+    def _read_from_start(self, fetch: Fetch, start: int) -> None:
+        """Let one connection bring all that is missing, where the upstream does not honour Range."""
+        self._honours_range = False
+        others = [other for other in self._fetches if other is not fetch]
+        if others:
+            others[0].stop = self.size
+            fetch.stop = fetch.cursor
+        else:
+            fetch.cursor, fetch.stop = start, self.size
+
     async def _store(self, offset: int, chunk: bytes) -> None:
         for start, stop in list(self._present.gaps(offset, offset + len(chunk))):
             await self._spool.write(start, chunk[start - offset : stop - offset])
             self._present.add(start, stop)
 
-    def _fail(self, failure: EntrepotError) -> None:
+    def _fail(self, failure: EntrepotError, fetch: Fetch | None = None) -> None:
         self._failure = failure
         self._failures += 1
-        self._is_confirmed = False
+        self.is_confirmed = any(other.is_open for other in self._fetches if other is not fetch)
 
     async def _pass_through(self, start: int, stop: int | None, *, is_checked: bool) -> AsyncGenerator[bytes]:
         """Serve the rest from a connection of the reader's own."""
-        chunks = download(Fetch(start, self._end(stop)), self.sources, _take_any, self._parts.clock)
-        if not is_checked:
-            async with aclosing(chunks):
-                async for chunk in chunks:
-                    yield chunk
-            return
-        hasher = self.digest.hasher()
-        await self._spool.feed(hasher, 0, start)
-        async with aclosing(chunks), aclosing(checked(chunks, hasher, self.digest)) as verified:
-            async for chunk in verified:
+        chunks = self._rest(start, stop)
+        if is_checked:
+            hasher = self.digest.hasher()
+            await self._spool.feed(hasher, 0, start)
+            chunks = checked(chunks, hasher, self.digest)
+        async with aclosing(chunks):
+            async for chunk in chunks:
                 yield chunk
+
+    async def _rest(self, position: int, stop: int | None) -> AsyncGenerator[bytes]:
+        fetch = Fetch(position, self._end(stop))
+        async with aclosing(download(fetch, self.sources, self._passing, self._parts.clock)) as chunks:
+            async for chunk in chunks:
+                # An upstream that does not honour Range sends again what this reader has.
+                behind = max(0, position - fetch.cursor)
+                if behind < len(chunk):
+                    yield chunk[behind:]
+                    position = fetch.cursor + len(chunk)
+
+    def _passing(self, fetch: Fetch, stream: BlobStream) -> None:
+        if stream.start > fetch.cursor:
+            raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
+        fetch.cursor = stream.start
+        self.is_confirmed = True
+        self.size = stream.size if self.size is None else self.size
 
     # Verifying
 
     async def _verify(self) -> None:
-        """Hash what is here as it grows; keep or reject the blob when all of it is."""
+        """Keep the blob when all of it is here and right; reject it when it is wrong."""
         try:
-            size, is_right = await self._hash()
-        except StoreFailed as failure:
-            await self._reject(failure)
-            return
-        if is_right:
-            await self._keep(size)
+            await self._prepare()
+            is_right = await verify(self.digest, self._spool, self._growth, self._changed)
+        except StoreFailed:
+            self._is_storing = False
+        except Exception:
+            # The task's outermost frame: whatever it was, readers must not wait for it.
+            self._fail(EntrepotError(f"{self.digest} could not be verified"))
+            self.is_over = True
+            raise
         else:
-            await self._reject(WrongContent(f"the upstream sent wrong bytes for {self.digest}"))
+            await (self._keep() if is_right else self._reject())
+        finally:
+            self._notify()
+            self._parts.settled(self)
 
-    async def _hash(self) -> tuple[int, bool]:
-        hasher, hashed = self.digest.hasher(), 0
-        while self.size is None or hashed < self.size:
-            end = min(self._present.run_end(hashed), hashed + _HASH_STEP)
-            if end - hashed < _LEAST_HASH_STEP and end != self.size:
-                await self._changed.wait()
-                continue
-            await self._spool.feed(hasher, hashed, end)
-            hashed = end
-        return self.size, hasher.hexdigest() == self.digest.hex
+    async def _prepare(self) -> None:
+        """Find out whether what an earlier process left, of a blob of unknown size, is the whole."""
+        here = self._present.run_end(0)
+        if self.size is None and here and await names_prefix(self.digest, self._spool, here):
+            self.size = here
+        self._is_prepared = True
+        self._notify()
 
-    async def _keep(self, size: int) -> None:
+    def _growth(self) -> tuple[int, int | None]:
+        return self._present.run_end(0), self.size
+
+    async def _keep(self) -> None:
         """Let readers go on at once: the bytes are right, whatever becomes of this copy."""
         self._is_verified = True
         self._notify()
+        size = self._present.run_end(0)
         try:
             await self._spool.commit(size)
             await self._parts.stored(self.digest, size)
         except StoreFailed:
-            self._is_storing = False
+            with suppress(StoreFailed):
+                await self._spool.discard()
         self.is_over = True
-        self._parts.settled(self)
 
-    async def _reject(self, failure: EntrepotError) -> None:
+    async def _reject(self) -> None:
         with suppress(StoreFailed):
             await self._spool.discard()
         self.is_over = True
-        self._fail(failure)
-        self._notify()
-        self._parts.settled(self)
-
-
-def _take_any(_fetch: Fetch, _stream: BlobStream) -> None:
-    """Let a download begin whatever it says: its bytes are not kept."""
+        self._fail(WrongContent(f"the upstream sent wrong bytes for {self.digest}"))

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable
 
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill, FillParts
@@ -44,27 +43,29 @@ class Fills:
     def running(self, digest: Digest) -> Fill | None:
         return self._fills.get(digest)
 
-    @asynccontextmanager
-    async def reading(self, source: Source, size: int | None) -> AsyncGenerator[Fill]:
-        """Join the fill of the source's blob, begun now if none runs; ``size`` is what a manifest says."""
-        fill = await self._join(source, size)
+    async def join(self, source: Source, size: int | None) -> Fill:
+        """Enter the fill of the source's blob, begun now if none runs; whoever joins leaves.
+
+        ``size`` is what a manifest says, and ``source`` one more place to get the blob from.
+        """
+        fill = await self._running(source, size)
         fill.readers += 1
         if source not in fill.sources:
             fill.sources.append(source)
-        try:
-            yield fill
-        finally:
-            fill.readers -= 1
-            self._settled(fill)
+        return fill
+
+    def leave(self, fill: Fill) -> None:
+        fill.readers -= 1
+        self._settled(fill)
 
     async def close(self) -> None:
         """Close all fills, each left to be resumed; their tasks must have been ended before."""
         await self._openings.close()
-        await self._closings.close()
+        await self._closings.finish()
         for fill in [*self._fills.values(), *self._over]:
             await fill.close()
 
-    async def _join(self, source: Source, size: int | None) -> Fill:
+    async def _running(self, source: Source, size: int | None) -> Fill:
         while (fill := self._fills.get(source.digest)) is None:
             opening = self._openings.launch(source.digest, lambda: self._open(source, size))
             try:

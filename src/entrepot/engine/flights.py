@@ -31,7 +31,7 @@ class Flights(Generic[K, V]):
     def launch(self, key: K, call: Callable[[], Coroutine[Any, Any, V]]) -> asyncio.Task[V]:
         """Return the running flight of ``key``, begun now if there is none."""
         flight = self._flights.get(key)
-        if flight is None:
+        if flight is None or flight.done():
             flight = asyncio.get_running_loop().create_task(call(), name=f"flight {key}")
             self._flights[key] = flight
             flight.add_done_callback(lambda task: self._land(key, task))
@@ -39,6 +39,11 @@ class Flights(Generic[K, V]):
 
     async def join(self, key: K, call: Callable[[], Coroutine[Any, Any, V]]) -> V:
         return await asyncio.shield(self.launch(key, call))
+
+    async def finish(self) -> None:
+        """Wait until nothing is in the air any more."""
+        while self._flights:
+            await asyncio.wait(list(self._flights.values()))
 
     async def close(self) -> None:
         """Cancel what is in the air and wait until it is down."""
@@ -49,6 +54,7 @@ class Flights(Generic[K, V]):
             await asyncio.wait(flights)
 
     def _land(self, key: K, flight: asyncio.Task[V]) -> None:
-        self._flights.pop(key, None)
+        if self._flights.get(key) is flight:
+            del self._flights[key]
         if not flight.cancelled():
             flight.exception()  # Every asker may have left: a failure is then nobody's news.

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
 from typing import Any
 
 from entrepot.errors import DiskFull, WrongContent
@@ -35,17 +36,18 @@ class NoSpool:
         """Leave as it is: nothing is open."""
 
 
-async def checked(chunks: AsyncIterator[bytes], hasher: Any, digest: Digest) -> AsyncGenerator[bytes]:
+async def checked(chunks: AsyncGenerator[bytes], hasher: Any, digest: Digest) -> AsyncGenerator[bytes]:
     """Yield the chunks, each one late, and the last only if all together are what the digest says.
 
     ``hasher`` has been fed what came before them.  Raises ``WrongContent``.
     """
     late = b""
-    async for chunk in chunks:
-        if late:
-            yield late
-        hasher.update(chunk)
-        late = chunk
+    async with aclosing(chunks):
+        async for chunk in chunks:
+            if late:
+                yield late
+            hasher.update(chunk)
+            late = chunk
     if hasher.hexdigest() != digest.hex:
         raise WrongContent(f"the upstream sent wrong bytes for {digest}")
     if late:

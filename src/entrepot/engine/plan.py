@@ -37,7 +37,10 @@ def plan_fetch(
     end = _ENDLESS if size is None else size
     if stop is not None:
         end = min(end, stop + -stop % BLOCK)
-    gap = next(gap for gap in _claimed(present, fetches).gaps(first, end) if gap[1] > position)
+    gaps = _claimed(present, fetches).gaps(first, end)
+    gap = next((gap for gap in gaps if gap[1] > position), None)
+    if gap is None:
+        return None
     return Fetch(gap[0], None if gap[1] == _ENDLESS else gap[1])
 
 

@@ -59,6 +59,7 @@ class ScriptedUpstream:
     chunk: int = 64 << 10
     honours_range: bool = True
     tells_size: bool = True
+    tells_size_of_downloads: bool = True
     failure: EntrepotError | None = None
     cuts: list[int] = field(default_factory=list)
     """After how many bytes the next downloads break."""
@@ -96,7 +97,7 @@ class ScriptedUpstream:
         content = self._blob(repository, digest)
         if not self.honours_range:
             start, stop = 0, None
-        size = len(content) if self.tells_size else None
+        size = len(content) if self.tells_size and self.tells_size_of_downloads else None
         if len(self.downloads) <= self.honest_after:
             content = bytes(reversed(content))
         cut = self.cuts.pop(0) if self.cuts else None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import random
 import re
 
@@ -156,3 +157,21 @@ async def test_a_length_that_was_wrong_once_is_not_believed_for_ever(house: Hous
     assert (await house.call(PATH)).status == 502
     house.upstream.blobs["library/demo", DIGEST] = CONTENT
     assert (await house.call(PATH)).body == CONTENT
+
+
+@pytest.mark.parametrize("order", [("demo", "private"), ("private", "demo")])
+async def test_joining_a_download_gives_no_leave_to_read(house: House, order: tuple[str, str]) -> None:
+    """Two repositories ask at once, and only one of them holds the blob."""
+    house.upstream.blobs["library/private", DIGEST] = CONTENT
+    async with asyncio.TaskGroup() as group:
+        calls = {name: group.create_task(house.call(PATH.replace("demo", name))) for name in order}
+    assert calls["private"].result().body == CONTENT
+    assert calls["demo"].result().status == 404
+    assert (await house.call(PATH)).status == 404
+
+
+async def test_a_range_of_a_blob_whose_length_only_a_head_tells_says_the_length(published: House) -> None:
+    published.upstream.tells_size_of_downloads = False
+    reply = await published.call(PATH, range="bytes=100-199")
+    assert (reply.status, reply.headers["content-range"]) == (206, "bytes 100-199/300000")
+    assert reply.body == CONTENT[100:200]

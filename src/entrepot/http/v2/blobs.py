@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
+from secrets import token_hex
 
 from msgspec import Struct
 
@@ -22,7 +23,6 @@ from entrepot.oci.reference import Repository
 __all__ = ["get_blob"]
 
 _MEDIA_TYPE = "application/octet-stream"
-_BOUNDARY = "entrepot-part-4c1d2f8e"
 
 
 class _Whole(Struct, frozen=True):
@@ -36,6 +36,10 @@ Part = bytes | ByteRange | _Whole
 """What a body is put together from: bytes as they are, or a stretch of the blob."""
 
 
+Head = Callable[[], tuple[int, Headers]]
+"""Tells status and headers, when it is known that an answer can be given."""
+
+
 async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
     if_none_match = call.header(b"if-none-match")
     if if_none_match is not None and etag_matches(if_none_match, f'"{digest}"'):
@@ -45,63 +49,64 @@ async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Bl
         size = await blobs.size(repository, digest)
         await call.begin(200, _headers(call, digest, size))
         await call.end()
-    elif (ranges := await _ranges(call, repository, digest, blobs)) is None:
-        answer = await blobs.open(repository, digest)
-        await _send(call, answer, 200, _headers(call, digest, answer.size), [_Whole()])
+    elif call.header(b"range") is not None and range_applies(call.header(b"if-range"), f'"{digest}"'):
+        await _get_ranges(call, repository, digest, blobs)
+    else:
+        await _get_whole(call, repository, digest, blobs)
+
+
+async def _get_whole(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
+    answer = await blobs.open(repository, digest)
+    await _send(call, answer, [_Whole()], lambda: (200, _headers(call, digest, answer.size)))
+
+
+async def _get_ranges(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
+    size = await blobs.expected_size(repository, digest)
+    ranges = None if size is None else parse_range(call.header(b"range") or "", size)
+    if size is None or ranges is None:
+        await _get_whole(call, repository, digest, blobs)
     elif isinstance(ranges, Unsatisfiable):
         headers = [(b"content-range", ranges.content_range().encode()), *base_headers(call)]
-        await reply_code(call, ErrorCode.RANGE_INVALID, f"the blob has {ranges.size} bytes", headers)
+        await reply_code(call, ErrorCode.RANGE_INVALID, f"the blob has {size} bytes", headers)
     else:
         answer = await blobs.open(repository, digest, ranges[0].start, ranges[0].stop)
-        await _send_ranges(call, answer, digest, ranges)
+        parts, headers = _frame_ranges(call, digest, ranges, size)
+        await _send(call, answer, parts, lambda: (206, headers))
 
 
-async def _ranges(
-    call: Call, repository: Repository, digest: Digest, blobs: Blobs
-) -> tuple[ByteRange, ...] | Unsatisfiable | None:
-    """Return which ranges to send, ``None`` for the whole."""
-    asked = call.header(b"range")
-    if asked is None or not range_applies(call.header(b"if-range"), f'"{digest}"'):
-        return None
-    size = await blobs.size(repository, digest)
-    return None if size is None else parse_range(asked, size)
-
-
-async def _send_ranges(call: Call, answer: BlobAnswer, digest: Digest, ranges: Sequence[ByteRange]) -> None:
-    size = answer.size or 0
+def _frame_ranges(
+    call: Call, digest: Digest, ranges: Sequence[ByteRange], size: int
+) -> tuple[Sequence[Part], Headers]:
     if len(ranges) == 1:
         headers = _headers(call, digest, len(ranges[0]))
-        headers.append((b"content-range", ranges[0].content_range(size).encode()))
-        await _send(call, answer, 206, headers, ranges)
-        return
-    parts = _multipart(ranges, size)
-    multipart = (b"content-type", f"multipart/byteranges; boundary={_BOUNDARY}".encode())
-    headers = [multipart, *_headers(call, digest, sum(map(len, parts)))[1:]]
-    await _send(call, answer, 206, headers, parts)
+        return ranges, [*headers, (b"content-range", ranges[0].content_range(size).encode())]
+    # Not to be guessed by whoever made the blob: it would let them end a part where they like.
+    boundary = token_hex(16)
+    parts = _multipart(ranges, size, boundary)
+    headers = _headers(call, digest, sum(map(len, parts)))
+    return parts, [(b"content-type", f"multipart/byteranges; boundary={boundary}".encode()), *headers[1:]]
 
 
-async def _send(call: Call, answer: BlobAnswer, status: int, headers: Headers, parts: Sequence[Part]) -> None:
+async def _send(call: Call, answer: BlobAnswer, parts: Sequence[Part], head: Head) -> None:
     call.cache = answer.cache
     try:
         match answer:
             case HeldBlob():
-                await call.begin(status, headers)
+                await call.begin(*head())
                 for part in parts:
                     await call.send(part if isinstance(part, bytes) else answer.span(part.start, part.stop))
             case FillingBlob():
-                await _send_arriving(call, answer, status, headers, parts)
+                await _send_arriving(call, answer, parts, head)
         await call.end()
     finally:
         await answer.close()
 
 
-async def _send_arriving(
-    call: Call, answer: FillingBlob, status: int, headers: Headers, parts: Sequence[Part]
-) -> None:
+async def _send_arriving(call: Call, answer: FillingBlob, parts: Sequence[Part], head: Head) -> None:
     """Send what comes; a failure before the first byte is raised while the status can still tell of it."""
     async with aclosing(_arriving(answer, parts)) as pieces:
         first = await anext(pieces, b"")
-        await call.begin(status, headers)
+        await call.begin(*head())
         if first:
             await call.send(first)
         async for piece in pieces:
@@ -118,15 +123,13 @@ async def _arriving(answer: FillingBlob, parts: Sequence[Part]) -> AsyncGenerato
                 yield piece
 
 
-def _multipart(ranges: Sequence[ByteRange], size: int) -> list[bytes | ByteRange]:
+def _multipart(ranges: Sequence[ByteRange], size: int, boundary: str) -> list[bytes | ByteRange]:
     """Put a multipart/byteranges body together (RFC 9110, 14.6)."""
     parts: list[bytes | ByteRange] = []
     for part in ranges:
-        head = (
-            f"\r\n--{_BOUNDARY}\r\nContent-Type: {_MEDIA_TYPE}\r\nContent-Range: {part.content_range(size)}"
-        )
-        parts += [f"{head}\r\n\r\n".encode(), part]
-    return [*parts, f"\r\n--{_BOUNDARY}--\r\n".encode()]
+        head = f"Content-Type: {_MEDIA_TYPE}\r\nContent-Range: {part.content_range(size)}"
+        parts += [f"\r\n--{boundary}\r\n{head}\r\n\r\n".encode(), part]
+    return [*parts, f"\r\n--{boundary}--\r\n".encode()]
 
 
 def _headers(call: Call, digest: Digest, length: int | None) -> Headers:
