@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ctypes
 import gc
 import resource
 import signal
@@ -10,6 +11,7 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -48,6 +50,11 @@ __all__ = ["serve"]
 
 _FLUSH_SECONDS = 5.0
 
+# Of mallopt(3).
+_M_TRIM_THRESHOLD = -1
+_M_MMAP_THRESHOLD = -3
+_M_ARENA_MAX = -8
+
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     """Run the cache until SIGTERM or SIGINT; return the exit status.
@@ -57,6 +64,7 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     """
     configure_log(settings.log.level, settings.log.format)
     _raise_descriptor_limit()
+    _tune_allocator()
     folder = prepare_data_folder(settings.data)
     lock = FolderLock(folder)
     try:
@@ -228,6 +236,15 @@ def _raise_descriptor_limit() -> None:
     """Ask for as many open files as the system allows: each client and each open blob is one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _tune_allocator() -> None:
+    """Have glibc keep the memory of chunks in transit: giving it back each time costs a sixth of a pull."""
+    with suppress(OSError, AttributeError):
+        mallopt = ctypes.CDLL(None).mallopt
+        mallopt(_M_MMAP_THRESHOLD, 8 << 20)
+        mallopt(_M_TRIM_THRESHOLD, 64 << 20)
+        mallopt(_M_ARENA_MAX, 2)
 
 
 def _log_crash(task: str, failure: BaseException) -> None:
