@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from entrepot.errors import DiskFull, StoreFailed
+from entrepot.errors import StoreFailed
+from entrepot.storage.failures import translated
 from entrepot.storage.journal import Journal
 
 __all__ = ["FileSpool"]
 
 _STEP = 4 << 20
-_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
 class FileSpool:
-    """Implements ``ports.blobs.Spool``; blocking work runs in ``threads``."""
+    """Implements ``ports.blobs.Spool``; blocking work runs in ``threads``.
+
+    Committed or discarded, it never touches the files of its names again: they are a successor's.
+    """
 
     def __init__(
         self, part: Path, journal: Path, target: Path, boot: str, threads: ThreadPoolExecutor
@@ -30,11 +32,15 @@ class FileSpool:
         self._part = part
         self._target = target
         self._threads = threads
-        with _translated(part):
-            self._journal = Journal(journal, boot)
+        with translated(part), ExitStack() as undo:
             self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            undo.callback(os.close, self._fd)
             end = os.fstat(self._fd).st_size
-        self._present = [(start, stop) for start, stop in self._journal.intervals if start < stop <= end]
+            if end == 0:
+                undo.callback(part.unlink, missing_ok=True)
+            self._journal = Journal(journal, boot, end)
+            undo.pop_all()
+        self._present = self._journal.intervals
         self._empty = not self._present
         self._resumable = True
 
@@ -61,17 +67,22 @@ class FileSpool:
         await self._run(self._close)
 
     async def _run(self, work: Any, *arguments: Any) -> None:
-        """Run blocking work to its end even if the caller is cancelled: descriptors must outlive it."""
+        """Run blocking work to its end however often its caller is cancelled: descriptors must outlive it."""
         job = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
-        try:
-            await asyncio.shield(job)
-        except asyncio.CancelledError:
-            await asyncio.wait([job])
-            raise
+        cancelled: asyncio.CancelledError | None = None
+        while not job.done():
+            try:
+                await asyncio.wait([job])
+            except asyncio.CancelledError as request:
+                cancelled = request
+        if cancelled is not None:
+            job.exception()  # Its caller has left: a failure is then nobody's news.
+            raise cancelled
+        job.result()
 
     def _write(self, offset: int, chunk: bytes) -> None:
         self._empty = False
-        with _translated(self._part):
+        with translated(self._part):
             view, position = memoryview(chunk), offset
             while view:
                 written = os.pwrite(self._fd, view, position)
@@ -81,7 +92,7 @@ class FileSpool:
     def _feed(self, hasher: Any, start: int, stop: int) -> None:
         buffer = memoryview(bytearray(min(_STEP, stop - start)))
         while start < stop:
-            with _translated(self._part):
+            with translated(self._part):
                 count = os.preadv(self._fd, [buffer[: stop - start]], start)
             if count == 0:
                 raise StoreFailed(f"{self._part} is shorter than its journal says")
@@ -89,46 +100,48 @@ class FileSpool:
             start += count
 
     def _commit(self, size: int) -> None:
-        """Sync data, then the name, then the folder: a blob that can be opened is whole after any crash."""
-        with _translated(self._part):
-            os.ftruncate(self._fd, size)
-            os.fsync(self._fd)
-            _make_folder(self._target.parent)
-            os.replace(self._part, self._target)
-            _sync_folder(self._target.parent)
-            self._forget()
+        """Sync data, then the name, then the folder: a blob that can be opened is whole after any crash.
+
+        The journal goes last: without its part nothing of it is believed.  What cannot become a
+        blob is given up at once, not when the last reader has left.
+        """
+        if not self._resumable:
+            raise StoreFailed(f"{self._part} was given up before it was whole")
+        with translated(self._part):
+            try:
+                os.ftruncate(self._fd, size)
+                os.fsync(self._fd)
+                _make_folder(self._target.parent)
+                os.replace(self._part, self._target)
+            except OSError:
+                self._remove()
+                raise
+            self._resumable = False
+            try:
+                _sync_folder(self._target.parent)
+            finally:
+                self._journal.remove()
 
     def _remove(self) -> None:
-        with _translated(self._part):
-            self._part.unlink(missing_ok=True)
-            self._forget()
-
-    def _forget(self) -> None:
-        self._journal.remove()
+        """Remove the journal first: a part without one is believed to hold nothing."""
+        if not self._resumable:
+            return
         self._resumable = False
+        with translated(self._part):
+            self._journal.remove()
+            self._part.unlink(missing_ok=True)
 
     def _close(self) -> None:
         try:
-            if self._resumable and self._empty:
+            if self._empty:
                 self._remove()
             elif self._resumable:
-                with _translated(self._part):
+                with translated(self._part):
                     os.fdatasync(self._fd)
                     self._journal.synced()
         finally:
             self._journal.close()
             os.close(self._fd)
-
-
-@contextmanager
-def _translated(path: Path) -> Iterator[None]:
-    """Turn the operating system's failures into the program's own."""
-    try:
-        yield
-    except OSError as failure:
-        if failure.errno in _NO_ROOM:
-            raise DiskFull(f"no room for {path}: {failure.strerror}") from failure
-        raise StoreFailed(f"cannot use {path}: {failure.strerror}") from failure
 
 
 def _make_folder(folder: Path) -> None:
