@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest, InvalidDigest
+from entrepot.storage.failures import translate, translated
 from entrepot.storage.journal import boot_id
-from entrepot.storage.layout import BLOBS, SPOOL, blob_path, digest_of_blob, journal_path, spool_path
+from entrepot.storage.layout import (
+    BLOBS,
+    SPOOL,
+    blob_path,
+    digest_of_blob,
+    digest_of_spool,
+    journal_path,
+    spool_path,
+)
 from entrepot.storage.spool import FileSpool
 
 __all__ = ["FileBlob", "FilesystemBlobs"]
@@ -41,39 +52,55 @@ class FilesystemBlobs:
     """Implements ``ports.blobs.BlobStore`` on one local file system."""
 
     def __init__(self, root: Path) -> None:
-        """Make the folders; raises ``OSError`` where that cannot be."""
+        """Make the folders, and drop what no spool can be resumed from; raises ``StoreFailed``."""
         self._root = root
         self._prefix = f"{root}/"
         self._boot = boot_id()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
-        for folder in (BLOBS, SPOOL):
-            (root / folder).mkdir(parents=True, exist_ok=True)
+        with translated(root):
+            for folder in (BLOBS, SPOOL):
+                (root / folder).mkdir(parents=True, exist_ok=True)
+            _drop_remains(root)
 
     def open(self, digest: Digest) -> FileBlob | None:
+        path = self._prefix + blob_path(digest)
         try:
-            fd = os.open(self._prefix + blob_path(digest), os.O_RDONLY | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         except FileNotFoundError:
             return None
-        return FileBlob(fd, os.fstat(fd).st_size)
+        except OSError as failure:
+            raise translate(failure, path) from failure
+        status = os.fstat(fd)
+        if not stat.S_ISREG(status.st_mode):
+            os.close(fd)
+            raise StoreFailed(f"{path} is no file: move it away")
+        return FileBlob(fd, status.st_size)
 
     async def spool(self, digest: Digest) -> FileSpool:
         return await asyncio.get_running_loop().run_in_executor(self._threads, self._spool, digest)
 
     async def delete(self, digest: Digest) -> bool:
-        try:
-            await asyncio.to_thread((self._root / blob_path(digest)).unlink)
-        except FileNotFoundError:
-            return False
+        path = self._root / blob_path(digest)
+        with translated(path):
+            try:
+                await asyncio.to_thread(path.unlink)
+            except FileNotFoundError:
+                return False
         return True
 
     async def blobs(self) -> AsyncIterator[tuple[Digest, int]]:
-        for folder in await asyncio.to_thread(_folders, self._root / BLOBS):
-            for found in await asyncio.to_thread(_blobs_in, folder):
-                yield found
+        with translated(self._root):
+            folders = await asyncio.to_thread(_folders, self._root / BLOBS)
+        for folder in folders:
+            with translated(folder):
+                found = await asyncio.to_thread(_blobs_in, folder)
+            for blob in found:
+                yield blob
 
     def room(self) -> int:
         """Leave some of the disk to the database and to others: 64 MiB, or a twentieth of a small one."""
-        disk = os.statvfs(self._root)
+        with translated(self._root):
+            disk = os.statvfs(self._root)
         reserve = min(_RESERVE, disk.f_blocks * disk.f_frsize // _RESERVED_SHARE)
         return max(0, disk.f_bavail * disk.f_frsize - reserve)
 
@@ -85,6 +112,19 @@ class FilesystemBlobs:
         return FileSpool(part, journal, target, self._boot, self._threads)
 
 
+def _drop_remains(root: Path) -> None:
+    """Drop the spools that a crash left behind: one lost its part or its journal, one is a blob already."""
+    for entry in list((root / SPOOL).iterdir()):
+        with suppress(InvalidDigest):
+            digest = digest_of_spool(entry.name)
+            part, journal, blob = (root / path(digest) for path in (spool_path, journal_path, blob_path))
+            if entry.name not in {part.name, journal.name}:
+                entry.unlink()
+            elif blob.exists() or not (part.exists() and journal.exists()):
+                journal.unlink(missing_ok=True)
+                part.unlink(missing_ok=True)
+
+
 def _folders(root: Path) -> list[Path]:
     return sorted(root.glob("*/*"))
 
@@ -93,5 +133,7 @@ def _blobs_in(folder: Path) -> list[tuple[Digest, int]]:
     found = []
     for entry in os.scandir(folder):
         with suppress(InvalidDigest, FileNotFoundError):
-            found.append((digest_of_blob(folder.parent.name, entry.name), entry.stat().st_size))
+            digest = digest_of_blob(folder.parent.name, entry.name)
+            if entry.is_file(follow_symlinks=False):
+                found.append((digest, entry.stat().st_size))
     return found

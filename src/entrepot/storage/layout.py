@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from entrepot.oci.digest import Digest
 
-__all__ = ["BLOBS", "SPOOL", "blob_path", "digest_of_blob", "journal_path", "spool_path"]
+__all__ = [
+    "BLOBS",
+    "SPOOL",
+    "blob_path",
+    "digest_of_blob",
+    "digest_of_spool",
+    "journal_path",
+    "spool_path",
+]
 
 BLOBS = "blobs"
 SPOOL = "spool"
@@ -25,3 +33,9 @@ def journal_path(digest: Digest) -> str:
 def digest_of_blob(algorithm: str, name: str) -> Digest:
     """Read a digest back from the names of a blob's folder and file; raise ``InvalidDigest`` for strays."""
     return Digest.parse(f"{algorithm}:{name}")
+
+
+def digest_of_spool(name: str) -> Digest:
+    """Read a digest back from the name of a spool's file; raise ``InvalidDigest`` for strays."""
+    algorithm, _, rest = name.partition("-")
+    return Digest.parse(f"{algorithm}:{rest.partition('.')[0]}")

@@ -1,14 +1,39 @@
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from entrepot.errors import StoreFailed
+from entrepot.errors import DiskFull, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.storage.layout import blob_path, journal_path, spool_path
 
 DIGEST = Digest.of(b"content")
+
+
+def _failing(number: int) -> Callable[..., Any]:
+    def fail(*_arguments: object, **_options: object) -> Any:
+        raise OSError(number, os.strerror(number))
+
+    return fail
+
+
+def _names(folder: Path) -> list[str]:
+    return sorted(entry.name for entry in folder.iterdir())
+
+
+async def _leave_spool(root: Path) -> None:
+    """Leave a spool as the death of the process would."""
+    store = FilesystemBlobs(root)
+    spool = await store.spool(DIGEST)
+    await spool.write(0, b"cont")
+    await spool.close()
+    store.close()
 
 
 async def test_strays_among_the_blobs_are_passed_over(tmp_path: Path) -> None:
@@ -60,3 +85,91 @@ async def test_a_spool_that_cannot_be_made_is_a_failure_of_the_store(tmp_path: P
     with pytest.raises(StoreFailed, match="cannot use"):
         await store.spool(DIGEST)
     store.close()
+
+
+async def test_what_a_lost_part_held_does_not_come_back_with_a_new_one(tmp_path: Path) -> None:
+    await _leave_spool(tmp_path)
+    store = FilesystemBlobs(tmp_path)
+    (tmp_path / spool_path(DIGEST)).unlink()
+    spool = await store.spool(DIGEST)
+    await spool.write(4, b"ent")
+    await spool.close()
+    spool = await store.spool(DIGEST)
+    assert list(spool.present) == [(4, 7)]
+    await spool.close()
+    store.close()
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.EIO, errno.EACCES])
+def test_a_blob_that_cannot_be_opened_is_a_failure_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    store = FilesystemBlobs(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "open", _failing(number))
+        with pytest.raises(StoreFailed, match=os.strerror(number)):
+            store.open(DIGEST)
+    store.close()
+
+
+def test_a_folder_in_the_place_of_a_blob_is_a_failure_of_the_store(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    (tmp_path / blob_path(DIGEST)).mkdir(parents=True)
+    with pytest.raises(StoreFailed, match="is no file"):
+        store.open(DIGEST)
+    store.close()
+
+
+def test_a_disk_that_does_not_tell_its_room_is_a_failure_of_the_store(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FilesystemBlobs(tmp_path)
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "statvfs", _failing(errno.EIO))
+        with pytest.raises(StoreFailed):
+            store.room()
+    store.close()
+
+
+async def test_a_spool_that_the_disk_has_no_room_for_leaves_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = FilesystemBlobs(tmp_path)
+    await (await store.spool(DIGEST)).close()
+    descriptors = _names(Path("/proc/self/fd"))
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "write", _failing(errno.ENOSPC))
+        with pytest.raises(DiskFull):
+            await store.spool(DIGEST)
+    assert _names(Path("/proc/self/fd")) == descriptors
+    assert _names(tmp_path / "spool") == []
+    store.close()
+
+
+@pytest.mark.parametrize("lost", [spool_path, journal_path])
+async def test_half_a_spool_is_dropped_when_the_store_is_opened(
+    tmp_path: Path, lost: Callable[[Digest], str]
+) -> None:
+    await _leave_spool(tmp_path)
+    (tmp_path / lost(DIGEST)).unlink()
+    FilesystemBlobs(tmp_path).close()
+    assert _names(tmp_path / "spool") == []
+
+
+async def test_a_spool_whose_blob_is_there_is_dropped_when_the_store_is_opened(tmp_path: Path) -> None:
+    await _leave_spool(tmp_path)
+    blob = tmp_path / blob_path(DIGEST)
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(b"content")
+    FilesystemBlobs(tmp_path).close()
+    assert _names(tmp_path / "spool") == []
+    assert blob.read_bytes() == b"content"
+
+
+async def test_a_spool_that_can_be_resumed_is_not_dropped(tmp_path: Path) -> None:
+    await _leave_spool(tmp_path)
+    (tmp_path / "spool" / "README").write_text("a stray")
+    (tmp_path / f"{journal_path(DIGEST)}.new").write_text("torn")
+    FilesystemBlobs(tmp_path).close()
+    names = {Path(path(DIGEST)).name for path in (spool_path, journal_path)}
+    assert set(_names(tmp_path / "spool")) == names | {"README"}
