@@ -116,7 +116,8 @@ class Application:
         self._server = Server(self._build_face(), tls=_tls_context(settings.tls), on_error=_log_error)
 
     async def start(self) -> None:
-        _ = self._tasks.spawn(every(_FLUSH_SECONDS, self._uses.flush, self._clock), "flush uses")
+        flushing = every(_FLUSH_SECONDS, self._uses.flush, self._clock, "flush uses")
+        _ = self._tasks.spawn(flushing, "flush uses")
         addresses = await self._server.start(*parse_listen(self._settings.listen))
         log.info(
             "listening",

@@ -5,12 +5,19 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 
 from entrepot.ports.clock import Clock
+from entrepot.telemetry.log import log
 
 __all__ = ["every"]
 
 
-async def every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clock) -> None:
-    """Call ``work`` every so many seconds, until cancelled; the time it takes comes on top."""
+async def every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clock, job: str) -> None:
+    """Call ``work`` every so many seconds, until cancelled; the time it takes comes on top.
+
+    A run that fails is logged under the name of the job; the next one may do better.
+    """
     while True:
         await clock.sleep(seconds)
-        await work()
+        try:
+            await work()
+        except Exception:  # noqa: BLE001 - the outermost frame of a run: the job goes on whatever it was.
+            log.exception("job_failed", job=job)

@@ -14,7 +14,7 @@ from typing import Any, Self
 from sqlalchemy import URL, Connection, Engine, Executable, Select, create_engine, event
 from sqlalchemy.pool import NullPool
 
-from entrepot.errors import EntrepotError, MetadataFailed
+from entrepot.errors import MetadataFailed
 from entrepot.metadata.failures import FOREIGN_FAILURES, MetadataDamaged, translate, translated
 from entrepot.metadata.revision import bring_up_to_date
 from entrepot.telemetry.log import log
@@ -41,7 +41,7 @@ class Database:
     """Look-ups are synchronous; changes are executed in order, each a transaction.
 
     When ``change`` returns, look-ups see what it wrote.  Every method raises
-    ``MetadataFailed`` or ``DiskFull``.
+    ``MetadataFailed``.
     """
 
     def __init__(self, path: Path, engine: Engine) -> None:
@@ -142,7 +142,7 @@ class Database:
         if self._damaged:
             _set_aside(self._path)
 
-    def _noted(self, failure: Exception) -> EntrepotError:
+    def _noted(self, failure: Exception) -> MetadataFailed:
         translation = translate(failure, self._path)
         self._damaged = self._damaged or isinstance(translation, MetadataDamaged)
         return translation

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from entrepot.errors import DiskFull, EntrepotError, MetadataFailed
+from entrepot.errors import MetadataFailed
 
 __all__ = ["FOREIGN_FAILURES", "MetadataDamaged", "translate", "translated"]
 
@@ -26,12 +26,12 @@ class MetadataDamaged(MetadataFailed):
     """The file is no sound database."""
 
 
-def translate(failure: Exception, path: Path) -> EntrepotError:
+def translate(failure: Exception, path: Path) -> MetadataFailed:
     """Make the failure to raise in place of one of ``FOREIGN_FAILURES``."""
     cause = failure.orig if isinstance(failure, DBAPIError) else failure
     code = getattr(cause, "sqlite_errorcode", sqlite3.SQLITE_OK)
     if code in _FULL:
-        return DiskFull(f"no room to write {path}: free some space on its disk")
+        return MetadataFailed(f"no room to write {path}: free some space on its disk")
     if code & _PRIMARY_CODE in _DAMAGED:
         return MetadataDamaged(
             f"{path} is damaged: restart to begin a new one; content is then fetched again"

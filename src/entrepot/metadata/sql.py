@@ -19,7 +19,7 @@ class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlListings):
         """Open or create the database at ``path``, in the newest schema.
 
         A damaged file is moved aside, with a warning.  Raises ``MetadataFailed`` where the
-        file cannot be used, or is of a newer version, and ``DiskFull``.
+        file cannot be used, has no room to grow, or is of a newer version.
         """
         return cls(Database.open(path))
 

@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import Connection, select
 from structlog.testing import capture_logs
 
-from entrepot.errors import DiskFull, MetadataFailed
+from entrepot.errors import MetadataFailed
 from entrepot.metadata import database as database_module
 from entrepot.metadata import schema
 from entrepot.metadata.sql import SqlMetadata
@@ -206,7 +206,7 @@ async def test_a_change_that_fails_leaves_nothing_of_itself(metadata: SqlMetadat
 
 async def test_a_full_disk_is_told_and_passes(metadata: SqlMetadata) -> None:
     await metadata._database.change(_bound_pages(1))
-    with pytest.raises(DiskFull, match="free some space"):
+    with pytest.raises(MetadataFailed, match="free some space"):
         await _keep_manifest(metadata)
     assert metadata.manifest_anywhere(DIGEST) is None
     await metadata._database.change(_bound_pages(10_000))
