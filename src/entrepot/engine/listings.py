@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Hashable
+from functools import partial
 from typing import Any
 
 import msgspec
 
 from entrepot.engine.lookup import found
-from entrepot.engine.revalidation import Answer, Question, Revalidation
+from entrepot.engine.revalidation import Answer, Cache, Question, Revalidation
 from entrepot.engine.sites import Site, Sites
-from entrepot.errors import MetadataFailed
+from entrepot.errors import MetadataFailed, NotHere, RateLimited, Refused, UpstreamDown
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.ports.clock import Clock
@@ -30,19 +31,27 @@ class Lists:
         self._revalidation = Revalidation[bytes](clock)
 
     async def tags(self, repository: Repository) -> Answer[list[str]]:
-        """Return all tags, sorted; those whose manifests are cached where nothing better is to be had."""
+        """Return all tags, sorted; where they cannot be had, those whose manifests are cached.
+
+        Raises what the upstream raised where there are none.
+        """
         site = self._sites.of(repository)
-        cached = found(lambda: self._listings.tags(repository)) or self._cached_tags(repository)
-        answer = await self._answer(
-            site, (repository, "tags"), cached, lambda: self._ask_tags(site, repository)
-        )
+        cached = found(lambda: self._listings.tags(repository))
+        ask = partial(self._ask_tags, site, repository)
+        try:
+            answer = await self._answer(site, (repository, "tags"), cached, ask)
+        except (NotHere, Refused, RateLimited, UpstreamDown):
+            held = found(lambda: self._listings.cached_tags(repository))
+            if held is None:
+                raise
+            answer = Answer(held.content, Cache.STALE, max(0.0, self._clock.now() - held.checked_at))
         return Answer(msgspec.json.decode(answer.value, type=list[str]), answer.cache, answer.age)
 
     async def referrers(self, repository: Repository, subject: Digest) -> Answer[bytes]:
         """Return an image index of all that refers to ``subject``."""
         site = self._sites.of(repository)
         cached = found(lambda: self._listings.referrers(repository, subject))
-        ask = lambda: self._ask_referrers(site, repository, subject)  # noqa: E731 - a name for a long argument.
+        ask = partial(self._ask_referrers, site, repository, subject)
         return await self._answer(site, (repository, subject), cached, ask)
 
     def repositories(self, upstream: str | None, after: str, limit: int) -> list[str]:
@@ -64,15 +73,6 @@ class Lists:
             ask=ask,
         )
         return await self._revalidation.answer(question)
-
-    def _cached_tags(self, repository: Repository) -> Listing | None:
-        """Make a list of what is here, as old as a list can be that is served at all."""
-        tags = found(lambda: self._listings.cached_tags(repository))
-        if not tags:
-            return None
-        return Listing(
-            msgspec.json.encode(tags), self._clock.now() - self._sites.of(repository).tags.base.fresh_for
-        )
 
     async def _ask_tags(self, site: Site, repository: Repository) -> bytes:
         content = msgspec.json.encode(sorted(set(await site.upstream.tags(repository.name))))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import msgspec
 from sqlalchemy import Integer, bindparam, exists, literal_column, select
 
 from entrepot.metadata import schema
@@ -38,7 +39,7 @@ _NAMES = (
 )
 
 _CACHED_TAGS = (
-    select(schema.tags.c.name)
+    select(schema.tags.c.name, schema.tags.c.checked_at)
     .join(_repositories)
     .where(
         SAME_REPOSITORY,
@@ -80,8 +81,11 @@ class SqlListings:
         rows = self._database.find(_TAGS, **named(repository))
         return Listing(*rows[0]) if rows else None
 
-    def cached_tags(self, repository: Repository) -> list[str]:
-        return [name for (name,) in self._database.find(_CACHED_TAGS, **named(repository))]
+    def cached_tags(self, repository: Repository) -> Listing | None:
+        rows = self._database.find(_CACHED_TAGS, **named(repository))
+        if not rows:
+            return None
+        return Listing(msgspec.json.encode([name for name, _ in rows]), min(checked for _, checked in rows))
 
     async def record_tags(self, repository: Repository, content: bytes, now: float) -> None:
         row = {"content": content, "checked_at": now}

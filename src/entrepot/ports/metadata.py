@@ -115,8 +115,8 @@ class Listings(Protocol):
         """Return the last full list of tags (JSON array) that the upstream gave."""
         ...
 
-    def cached_tags(self, repository: Repository) -> list[str]:
-        """Return the tags whose manifests are cached, sorted."""
+    def cached_tags(self, repository: Repository) -> Listing | None:
+        """List the tags whose manifests are cached, sorted, if any: as old as the oldest check of one."""
         ...
 
     async def record_tags(self, repository: Repository, content: bytes, now: float) -> None: ...

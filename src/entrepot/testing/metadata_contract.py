@@ -220,10 +220,10 @@ class ListingsContract:
     ) -> None:
         await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
         await metadata.record_manifest(BUSYBOX, INDEX, LINKS, 1.0)
-        for tag, digest in (("b", MANIFEST.digest), ("a", MANIFEST.digest), ("c", INDEX.digest)):
-            await metadata.record_tag(ALPINE, tag, digest, 1.0)
-        assert metadata.cached_tags(ALPINE) == ["a", "b"]
-        assert metadata.cached_tags(ELSEWHERE) == []
+        for tag, manifest, now in (("b", MANIFEST, 3.0), ("a", MANIFEST, 2.0), ("c", INDEX, 1.0)):
+            await metadata.record_tag(ALPINE, tag, manifest.digest, now)
+        assert metadata.cached_tags(ALPINE) == Listing(b'["a","b"]', 2.0)
+        assert metadata.cached_tags(ELSEWHERE) is None
 
     async def test_the_last_list_of_tags_is_kept(self, metadata: Metadata) -> None:
         assert metadata.tags(ALPINE) is None

@@ -3,8 +3,11 @@ from __future__ import annotations
 import pytest
 from tests.http.v2.conftest import House
 
+from entrepot.engine.sites import Site
 from entrepot.errors import UpstreamDown
 from entrepot.oci.digest import Digest
+from entrepot.policy.access import PullRules
+from entrepot.policy.freshness import Freshness, TagRules
 
 SUBJECT = Digest.of(b"subject")
 
@@ -45,12 +48,31 @@ async def test_tags_outlive_the_upstream(tagged: House) -> None:
     assert (reply.json["tags"], reply.headers["age"]) == (["a", "b", "c"], "100")
 
 
-async def test_without_a_list_the_cached_tags_are_one(tagged: House) -> None:
-    await tagged.call("/v2/demo/manifests/b")
+async def test_where_there_is_no_list_the_cached_tags_are_one_as_old_as_the_oldest(tagged: House) -> None:
+    for tag in ("c", "b"):
+        await tagged.call(f"/v2/demo/manifests/{tag}")
+        tagged.clock.advance(10)
     tagged.upstream.failure = UpstreamDown("500")
     reply = await tagged.call("/v2/demo/tags/list")
-    assert reply.json["tags"] == ["b"]
+    assert (reply.status, reply.json["tags"], reply.headers["age"]) == (200, ["b", "c"], "20")
     assert "warning" in reply.headers
+
+
+@pytest.mark.parametrize(
+    "rules", [Freshness(), Freshness(stale_while_revalidate=60), Freshness(revalidate_within=0)], ids=str
+)
+async def test_cached_tags_are_no_list_while_the_upstream_answers(tagged: House, rules: Freshness) -> None:
+    site = Site(tagged.upstream, TagRules(rules), PullRules())
+    tagged.sites.replace(tagged.sites.table, {"docker.io": site})
+    await tagged.call("/v2/demo/manifests/b")
+    reply = await tagged.call("/v2/demo/tags/list")
+    assert reply.json["tags"] == ["a", "b", "c"]
+    assert "warning" not in reply.headers
+
+
+async def test_without_list_and_tags_the_failure_is_told(house: House) -> None:
+    house.upstream.failure = UpstreamDown("500")
+    assert (await house.call("/v2/demo/tags/list")).status == 503
 
 
 async def test_referrers_are_filtered_and_outlive_the_upstream(house: House) -> None:
