@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -154,7 +155,7 @@ async def test_a_hung_upstream_holds_up_an_answer_for_the_budget_and_is_doubted(
     desk.clock.advance(31)
     desk.upstream.gate.clear()
     assert await desk.pull() == (OLD, Cache.STALE)
-    assert desk.upstream.breaker.doubts == 1
+    assert desk.upstream.breaker.doubts == [0.2]
 
 
 @pytest.mark.parametrize("health", [Health.DOWN, Health.PROBING])
@@ -165,7 +166,7 @@ async def test_while_the_breaker_is_open_nobody_waits(desk: Desk, health: Health
     desk.upstream.gate.clear()
     desk.upstream.breaker.state = health
     assert await desk.pull() == (OLD, Cache.STALE)
-    assert desk.upstream.breaker.doubts == 0
+    assert desk.upstream.breaker.doubts == []
 
 
 async def test_a_probe_behind_an_answer_refreshes_the_tag(desk: Desk) -> None:
@@ -199,6 +200,37 @@ async def test_a_404_is_believed_for_a_while(desk: Desk) -> None:
     desk.clock.advance(11)
     desk.publish(OLD)
     assert await desk.pull() == (OLD, Cache.MISS)
+
+
+async def test_a_404_that_is_given_again_and_again_keeps_nothing_of_those_who_got_it(desk: Desk) -> None:
+    depths = []
+    for _ in range(4):
+        with pytest.raises(ManifestNotHere, match="has no latest") as caught:
+            await desk.pull()
+        depths.append(len(traceback.extract_tb(caught.value.__traceback__)))
+    assert len(desk.upstream.asked) == 1
+    assert depths[1] == depths[2] == depths[3]
+
+
+async def test_a_404_that_nobody_asks_for_again_is_forgotten(desk: Desk) -> None:
+    for number in range(50):
+        with pytest.raises(ManifestNotHere):
+            await desk.pull(Tag(f"absent-{number}"))
+    desk.clock.advance(11)
+    with pytest.raises(ManifestNotHere):
+        await desk.pull(Tag("another"))
+    assert len(desk.manifests._by_tag._refusals) == 1
+
+
+async def test_a_refused_tag_too_old_to_fall_back_on_is_refused_without_asking_again(desk: Desk) -> None:
+    desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(3601)
+    desk.upstream.failure = ManifestNotHere("deleted")
+    for _ in range(3):
+        with pytest.raises(ManifestNotHere, match="deleted"):
+            await desk.pull()
+    assert len(desk.upstream.asked) == 2
 
 
 async def test_by_digest_the_upstream_is_never_asked_again(desk: Desk) -> None:

@@ -22,6 +22,7 @@ from entrepot.policy.breaker import (
 from entrepot.policy.freshness import (
     Ask,
     Freshness,
+    RecentlyRefused,
     Revalidate,
     Serve,
     ServeAndRefresh,
@@ -60,16 +61,17 @@ def test_a_request_ends_at_a_configured_upstream_under_a_checked_name_or_nowhere
         assert answer.upstream != "docker.io" or "/" in answer.name
 
 
-@given(limits, times, times, st.sampled_from(Health))
+@given(limits, times, st.none() | times, times, st.sampled_from(Health))
 def test_a_cached_tag_is_served_while_the_upstream_fails_for_as_long_as_promised(
-    limit: Freshness, checked_at: float, now: float, state: Health
+    limit: Freshness, checked_at: float, refused_at: float | None, now: float, state: Health
 ) -> None:
-    verdict = decide(TagFacts(checked_at=checked_at, health=state), limit, now)
+    facts = TagFacts(checked_at=checked_at, refused_at=refused_at, health=state)
+    verdict = decide(facts, limit, now)
     age = now - checked_at
     if age < limit.stale_if_error:
-        assert verdict != Ask()
+        assert verdict not in (Ask(), RecentlyRefused())
     if state is Health.DOWN:
-        assert isinstance(verdict, Serve | ServeStale | Ask)
+        assert isinstance(verdict, Serve | ServeStale | Ask | RecentlyRefused)
     if state is Health.PROBING:
         assert not isinstance(verdict, Revalidate)
     if age >= limit.fresh_for or age < 0:

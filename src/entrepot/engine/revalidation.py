@@ -10,13 +10,12 @@ from typing import Any, Generic, TypeVar, assert_never
 from msgspec import Struct
 
 from entrepot.engine.flights import Flights
-from entrepot.engine.memory import Lru
+from entrepot.engine.refusals import Refusals
 from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown
-from entrepot.policy.breaker import Health
 from entrepot.policy.freshness import (
     Ask,
     Freshness,
-    RefuseNotFound,
+    RecentlyRefused,
     Revalidate,
     Serve,
     ServeAndRefresh,
@@ -31,8 +30,6 @@ from entrepot.ports.upstream import Breaker
 __all__ = ["Answer", "Cache", "Question", "Revalidation"]
 
 V = TypeVar("V")
-
-_REMEMBERED = 20_000
 
 
 class Cache(StrEnum):
@@ -58,7 +55,10 @@ class Answer(Struct, Generic[V], frozen=True):
 
 
 class Question(Struct, Generic[V], frozen=True):
-    """A thing that may change upstream; ``ask`` asks there, and keeps what it learns."""
+    """A thing that may change upstream; ``ask`` asks there, and keeps what it learns.
+
+    ``is_quick``: an upstream that is well answers within the time that askers wait.
+    """
 
     key: Hashable
     cached: V | None
@@ -67,6 +67,7 @@ class Question(Struct, Generic[V], frozen=True):
     limits: Freshness
     breaker: Breaker
     ask: Callable[[], Coroutine[Any, Any, V]]
+    is_quick: bool = True
 
 
 class Revalidation(Generic[V]):
@@ -75,7 +76,7 @@ class Revalidation(Generic[V]):
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._flights = Flights[Hashable, V]()
-        self._refusals = Lru[Hashable, tuple[float, Exception]](_REMEMBERED)
+        self._refusals = Refusals()
 
     async def answer(self, question: Question[V]) -> Answer[V]:
         """Answer a question, from the cache where that is allowed.
@@ -83,12 +84,12 @@ class Revalidation(Generic[V]):
         Raises what the upstream raised where nothing is cached to fall back on.
         """
         cached, now = question.cached, self._clock.now()
-        refusal = self._recent_refusal(question, now)
-        if cached is None:
-            if refusal is not None:
-                raise refusal
+        verdict = decide(self._facts(question), question.limits, now)
+        if isinstance(verdict, RecentlyRefused):
+            raise self._refusals.failure(question.key)
+        if isinstance(verdict, Ask) or cached is None:
             return await self._ask(question)
-        match decide(_facts(question, is_refused=refusal is not None), question.limits, now):
+        match verdict:
             case Serve():
                 until = fresh_until(question.checked_at, question.limits, immutable=question.immutable)
                 return Answer(cached, Cache.HIT, since=question.checked_at, until=until)
@@ -99,9 +100,7 @@ class Revalidation(Generic[V]):
                 return self._stale(question, cached)
             case Revalidate(within):
                 return await self._revalidate(question, cached, within)
-            case Ask() | RefuseNotFound():
-                return await self._ask(question)
-            case verdict:
+            case _:
                 assert_never(verdict)
 
     async def close(self) -> None:
@@ -114,7 +113,8 @@ class Revalidation(Generic[V]):
         flight = self._launch(question)
         done, _ = await asyncio.wait([flight], timeout=within)
         if not done:
-            question.breaker.doubt()
+            if question.is_quick:
+                question.breaker.doubt(within)
             return self._stale(question, cached)
         try:
             return Answer(flight.result(), Cache.REVALIDATED)
@@ -128,21 +128,16 @@ class Revalidation(Generic[V]):
         try:
             return await question.ask()
         except (NotHere, Refused) as refusal:
-            self._refusals.put(question.key, (self._clock.now(), refusal))
+            self._refusals.note(question.key, refusal, self._clock.now(), question.limits.not_found_for)
             raise
 
-    def _recent_refusal(self, question: Question[V], now: float) -> Exception | None:
-        refused_at, refusal = self._refusals.get(question.key) or (0.0, None)
-        return refusal if 0 <= now - refused_at < question.limits.not_found_for else None
+    def _facts(self, question: Question[V]) -> TagFacts:
+        return TagFacts(
+            checked_at=question.checked_at if question.cached is not None else None,
+            refused_at=self._refusals.refused_at(question.key),
+            immutable=question.immutable,
+            health=question.breaker.health(),
+        )
 
     def _stale(self, question: Question[V], cached: V) -> Answer[V]:
         return Answer(cached, Cache.STALE, max(0.0, self._clock.now() - question.checked_at))
-
-
-def _facts(question: Question[V], *, is_refused: bool) -> TagFacts:
-    """Treat what was refused just now like an upstream that is down: deleting there deletes nothing here."""
-    return TagFacts(
-        checked_at=question.checked_at,
-        immutable=question.immutable,
-        health=Health.DOWN if is_refused else question.breaker.health(),
-    )

@@ -15,7 +15,7 @@ from entrepot.policy.breaker import Health
 __all__ = [
     "Ask",
     "Freshness",
-    "RefuseNotFound",
+    "RecentlyRefused",
     "Revalidate",
     "Serve",
     "ServeAndRefresh",
@@ -62,11 +62,11 @@ class TagFacts(Struct, frozen=True, gc=False):
     """What is known of a tag.
 
     ``checked_at``: when the upstream last said what the cached tag means; ``None`` if it is
-    not cached.  ``not_found_at``: when it last said that there is no such tag.
+    not cached.  ``refused_at``: when it last said that there is no such tag, or that it may not be had.
     """
 
     checked_at: float | None = None
-    not_found_at: float | None = None
+    refused_at: float | None = None
     immutable: bool = False
     health: Health = Health.UP
 
@@ -95,29 +95,31 @@ class Ask(Struct, frozen=True, gc=False):
     """Ask the upstream; there is nothing to fall back on."""
 
 
-class RefuseNotFound(Struct, frozen=True, gc=False):
-    """The upstream said a moment ago that there is no such tag."""
+class RecentlyRefused(Struct, frozen=True, gc=False):
+    """Refuse as the upstream did a moment ago; ask nobody: there is nothing to fall back on."""
 
 
-Verdict = Serve | ServeStale | ServeAndRefresh | Revalidate | Ask | RefuseNotFound
+Verdict = Serve | ServeStale | ServeAndRefresh | Revalidate | Ask | RecentlyRefused
 
 
 def decide(facts: TagFacts, limits: Freshness, now: float) -> Verdict:
     """Judge by epoch seconds.
 
     An age below zero means that the clock was set back.  Such a tag is not fresh, or it
-    would be for as long as the clock lags; but it is still there to fall back on.
+    would be for as long as the clock lags; but it is still there to fall back on.  So is one
+    that the upstream refuses: deleting there deletes nothing here.
     """
-    if _is_refused(facts, limits, now):
-        return RefuseNotFound()
+    is_refused = _is_refused(facts, limits, now)
     if facts.checked_at is None:
-        return Ask()
+        return RecentlyRefused() if is_refused else Ask()
     age = now - facts.checked_at
-    if facts.immutable or 0 <= age < limits.fresh_for:
+    if facts.immutable or (0 <= age < limits.fresh_for and not is_refused):
         return Serve()
     refreshable = limits.fresh_for + limits.stale_while_revalidate
     if age >= max(refreshable, limits.stale_if_error):
-        return Ask()
+        return RecentlyRefused() if is_refused else Ask()
+    if is_refused:
+        return ServeStale("the upstream refused it a moment ago")
     return _judge_stale(facts.health, limits, is_refreshable=0 <= age < refreshable)
 
 
@@ -127,10 +129,10 @@ def fresh_until(checked_at: float, limits: Freshness, *, immutable: bool) -> flo
 
 
 def _is_refused(facts: TagFacts, limits: Freshness, now: float) -> bool:
-    """Tell whether the newest word of the upstream is a 404 that is still believed."""
-    if facts.not_found_at is None or (facts.checked_at is not None and facts.checked_at > facts.not_found_at):
+    """Tell whether the newest word of the upstream is a refusal that is still believed."""
+    if facts.refused_at is None or (facts.checked_at is not None and facts.checked_at > facts.refused_at):
         return False
-    return 0 <= now - facts.not_found_at < limits.not_found_for
+    return 0 <= now - facts.refused_at < limits.not_found_for
 
 
 def _judge_stale(health: Health, limits: Freshness, *, is_refreshable: bool) -> Verdict:

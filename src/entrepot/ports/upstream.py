@@ -63,8 +63,11 @@ class Breaker(Protocol):
 
     def health(self) -> Health: ...
 
-    def doubt(self) -> None:
-        """Count a request that outlasted its asker's patience as a failure, though it still runs."""
+    def doubt(self, waited: float) -> None:
+        """Count a request that has no answer after ``waited`` seconds as a failure, though it still runs.
+
+        Whoever asks has waited so long; requests that began later are not to blame.
+        """
         ...
 
 

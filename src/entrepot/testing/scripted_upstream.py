@@ -21,13 +21,13 @@ _MEDIA_TYPE = "application/vnd.oci.image.manifest.v1+json"
 class ScriptedBreaker:
     def __init__(self) -> None:
         self.state = Health.UP
-        self.doubts = 0
+        self.doubts: list[float] = []
 
     def health(self) -> Health:
         return self.state
 
-    def doubt(self) -> None:
-        self.doubts += 1
+    def doubt(self, waited: float) -> None:
+        self.doubts.append(waited)
 
 
 @dataclass(slots=True)
@@ -66,7 +66,7 @@ class ScriptedUpstream:
     honest_after: int = 0
     """How many downloads are of wrong bytes before they are right."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
-    """Closed, it holds back the next chunk of every download and every answer about manifests."""
+    """Closed, it holds back the next chunk of every download and every answer about manifests and lists."""
     breaker: ScriptedBreaker = field(default_factory=ScriptedBreaker)
     asked: list[str] = field(default_factory=list)
     downloads: list[tuple[int, int | None]] = field(default_factory=list)
@@ -106,10 +106,12 @@ class ScriptedUpstream:
 
     async def tags(self, repository: str) -> list[str]:
         self._ask(f"TAGS {repository}")
+        await self.gate.wait()
         return [tag for name, tag in self.manifests if name == repository and ":" not in tag]
 
     async def referrers(self, repository: str, digest: Digest) -> bytes:
         self._ask(f"REFERRERS {repository} {digest}")
+        await self.gate.wait()
         return b'{"schemaVersion":2,"manifests":[]}'
 
     async def _manifest(self, method: str, repository: str, reference: Reference) -> bytes:

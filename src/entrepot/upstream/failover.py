@@ -30,6 +30,9 @@ __all__ = ["Failover"]
 
 T = TypeVar("T")
 
+# A request leaves a little later than its asker begins to wait.
+_SHARE_OF_A_WAIT = 0.9
+
 
 class Failover:
     """Also the breaker of the upstream: the best of what holds for its endpoints."""
@@ -43,10 +46,13 @@ class Failover:
         healths = {endpoint.health for endpoint in self._endpoints}
         return next(health for health in (Health.UP, Health.PROBING, Health.DOWN) if health in healths)
 
-    def doubt(self) -> None:
-        """Blame the endpoint whose answer is longest in coming; nobody where all wait for a connection."""
+    def doubt(self, waited: float) -> None:
+        """Blame the endpoint whose answer is longest in coming, if it is in coming for as long as that.
+
+        Nobody is to blame where all wait for a connection, or were asked only a moment ago.
+        """
         slowest = max(self._endpoints, key=lambda endpoint: endpoint.longest_wait)
-        if slowest.longest_wait > 0:
+        if slowest.longest_wait > waited * _SHARE_OF_A_WAIT:
             slowest.fail(FailureKind.TIMEOUT)
 
     async def run(self, call: Callable[[Endpoint], Awaitable[T]]) -> T:

@@ -48,6 +48,18 @@ async def test_tags_outlive_the_upstream(tagged: House) -> None:
     assert (reply.json["tags"], reply.headers["age"]) == (["a", "b", "c"], "100")
 
 
+async def test_a_list_that_is_long_in_coming_is_no_reason_to_doubt_the_upstream(tagged: House) -> None:
+    referrers = f"/v2/demo/referrers/{SUBJECT}"
+    for path in ("/v2/demo/tags/list", referrers):
+        await tagged.call(path)
+    tagged.clock.advance(100)
+    tagged.upstream.gate.clear()
+    for path in ("/v2/demo/tags/list", referrers):
+        reply = await tagged.call(path)
+        assert (reply.status, reply.headers["age"]) == (200, "100")
+    assert tagged.upstream.breaker.doubts == []
+
+
 async def test_where_there_is_no_list_the_cached_tags_are_one_as_old_as_the_oldest(tagged: House) -> None:
     for tag in ("c", "b"):
         await tagged.call(f"/v2/demo/manifests/{tag}")

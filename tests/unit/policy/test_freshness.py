@@ -6,7 +6,7 @@ from entrepot.policy.breaker import Health
 from entrepot.policy.freshness import (
     Ask,
     Freshness,
-    RefuseNotFound,
+    RecentlyRefused,
     Revalidate,
     Serve,
     ServeAndRefresh,
@@ -21,6 +21,7 @@ LIMITS = Freshness(
     fresh_for=60, stale_while_revalidate=600, revalidate_within=2, stale_if_error=3600, not_found_for=10
 )
 STALE = ServeStale("the upstream is failing")
+REFUSED = ServeStale("the upstream refused it a moment ago")
 UP, PROBING, DOWN = Health.UP, Health.PROBING, Health.DOWN
 
 
@@ -61,27 +62,36 @@ def test_what_is_not_cached_is_asked_for(*, immutable: bool, health: Health) -> 
     assert decide(TagFacts(immutable=immutable, health=health), LIMITS, now=0) == Ask()
 
 
+@pytest.mark.parametrize("health", Health)
 @pytest.mark.parametrize(
-    ("checked_at", "not_found_at", "verdict"),
+    ("checked_at", "refused_at", "verdict"),
     [
-        pytest.param(None, 1000, RefuseNotFound(), id="just-refused"),
-        pytest.param(None, 990.1, RefuseNotFound(), id="last-refused-instant"),
-        pytest.param(None, 990, Ask(), id="refusal-forgotten"),
-        pytest.param(None, 1001, Ask(), id="clock-set-back"),
-        pytest.param(995, 998, RefuseNotFound(), id="deleted-after-the-check"),
-        pytest.param(998, 995, Serve(), id="pushed-after-the-refusal"),
+        pytest.param(None, 9000, RecentlyRefused(), id="just-refused"),
+        pytest.param(None, 8990.1, RecentlyRefused(), id="last-refused-instant"),
+        pytest.param(None, 8990, Ask(), id="refusal-forgotten"),
+        pytest.param(None, 9001, Ask(), id="clock-set-back"),
+        pytest.param(8995, 8998, REFUSED, id="deleted-after-the-check"),
+        pytest.param(8000, 8998, REFUSED, id="deleted-and-still-believed"),
+        pytest.param(5401, 8998, REFUSED, id="deleted-and-believed-for-the-last-time"),
+        pytest.param(5400, 8998, RecentlyRefused(), id="deleted-and-too-old-to-fall-back-on"),
+        pytest.param(8998, 8995, Serve(), id="pushed-after-the-refusal"),
     ],
 )
-def test_a_404_is_believed_for_a_while(
-    checked_at: float | None, not_found_at: float, verdict: Verdict
+def test_a_refusal_is_believed_for_a_while_and_takes_nothing_away(
+    checked_at: float | None, refused_at: float, health: Health, verdict: Verdict
 ) -> None:
-    assert decide(TagFacts(checked_at=checked_at, not_found_at=not_found_at), LIMITS, now=1000) == verdict
+    facts = TagFacts(checked_at=checked_at, refused_at=refused_at, health=health)
+    assert decide(facts, LIMITS, now=9000) == verdict
+
+
+def test_an_immutable_tag_outlives_a_refusal() -> None:
+    assert decide(TagFacts(checked_at=0, refused_at=5, immutable=True), LIMITS, now=5) == Serve()
 
 
 def test_a_limit_of_zero_remembers_nothing() -> None:
     limits = Freshness(fresh_for=0, stale_while_revalidate=0, stale_if_error=0, not_found_for=0)
     assert decide(TagFacts(checked_at=0), limits, now=0) == Ask()
-    assert decide(TagFacts(not_found_at=0), limits, now=0) == Ask()
+    assert decide(TagFacts(refused_at=0), limits, now=0) == Ask()
 
 
 def test_stale_while_revalidate_may_outlast_stale_if_error() -> None:

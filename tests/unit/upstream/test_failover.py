@@ -150,7 +150,7 @@ async def test_doubt_counts_against_the_endpoint_that_is_slow_to_answer(
     asking = asyncio.create_task(upstream.get_manifest("app", TAG))
     await registry.until(lambda: registry.count() == 1)
     clock.advance(2)
-    upstream.breaker.doubt()
+    upstream.breaker.doubt(2)
     await upstream.get_manifest("app", TAG)
     assert mirror.count() == 1
     hold.set()
@@ -167,9 +167,24 @@ async def test_doubt_spares_endpoints_that_were_not_asked_yet(
         queued = asyncio.create_task(upstream.get_manifest("app", TAG))
         await asyncio.sleep(0)
         clock.advance(2)
-        upstream.breaker.doubt()
+        upstream.breaker.doubt(2)
         assert upstream.breaker.health() is Health.UP
     assert (await queued).digest == image.digest
+
+
+async def test_doubt_spares_endpoints_that_were_asked_only_a_moment_ago(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    hold = asyncio.Event()
+    registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
+    upstream = connect(registry.url)
+    asking = asyncio.create_task(upstream.get_manifest("app", TAG))
+    await registry.until(lambda: registry.count() == 1)
+    clock.advance(0.005)
+    upstream.breaker.doubt(2)
+    assert upstream.breaker.health() is Health.UP
+    hold.set()
+    await asking
 
 
 async def test_what_is_not_here_or_refused_says_that_the_endpoint_lives(
