@@ -17,11 +17,13 @@ from entrepot.engine.uses import Uses
 from entrepot.errors import ManifestNotHere, RateLimited, Refused, UnknownUpstream, UpstreamDown
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
+from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository, Tag
 from entrepot.policy.access import PullRules
 from entrepot.policy.breaker import Health
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
+from entrepot.ports.metadata import KnownBlob, StoredManifest
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
 
@@ -250,6 +252,34 @@ async def test_a_manifest_of_one_repository_is_not_served_under_another_without_
     desk.publish(OLD, repository="library/other")
     assert (await desk.pull(digest, OTHER))[0] == OLD
     assert desk.upstream.asked[-1] == f"HEAD library/other {digest}"
+
+
+async def test_a_confirmed_manifest_is_called_what_its_own_registry_calls_it(desk: Desk) -> None:
+    digest = desk.publish(OLD)
+    foreign = StoredManifest(digest, "application/foreign", OLD)
+    await desk.metadata.record_manifest(OTHER, foreign, ManifestLinks(), 1.0)
+    answer = await desk.manifests.pull(DEMO, digest)
+    assert answer.value.media_type == "application/vnd.oci.image.manifest.v1+json"
+
+
+async def test_what_an_index_names_and_another_repository_holds_outlives_the_upstream(desk: Desk) -> None:
+    layer = Digest.of(b"layer")
+    child = b'{"layers":[{"digest":"%s","size":5}]}' % str(layer).encode()
+    entry = b'{"digest":"%s","mediaType":"application/child"}' % str(Digest.of(child)).encode()
+    index = b'{"manifests":[%s]}' % entry
+    for repository in ("library/demo", "library/other"):
+        desk.publish(index, repository=repository)
+        desk.publish(child, "child", repository)
+    await desk.pull()
+    await desk.pull(Digest.of(child))
+    await desk.pull(repository=OTHER)
+    desk.upstream.failure = UpstreamDown("500")
+    answer = await desk.manifests.pull(OTHER, Digest.of(child))
+    assert (answer.value.content, answer.value.media_type) == (child, "application/child")
+    assert answer.cache is Cache.HIT
+    assert desk.metadata.blob(OTHER, layer) == KnownBlob(5)
+    with pytest.raises(UpstreamDown):
+        await desk.pull(Digest.of(child), Repository("docker.io", "library/third"))
 
 
 async def test_rules_and_unknown_upstreams_are_refused_without_asking(desk: Desk) -> None:

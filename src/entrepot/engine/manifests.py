@@ -95,7 +95,7 @@ class Manifests:
     async def _pull_digest(
         self, site: Site, repository: Repository, digest: Digest
     ) -> Answer[StoredManifest]:
-        manifest = self._find(repository, digest)
+        manifest = self._find(repository, digest) or await self._adopt(repository, digest)
         if manifest is not None:
             return Answer(manifest, Cache.HIT, until=math.inf)
         ask = self._by_digest.join(
@@ -103,11 +103,19 @@ class Manifests:
         )
         return Answer(await ask, Cache.MISS)
 
+    async def _adopt(self, repository: Repository, digest: Digest) -> StoredManifest | None:
+        """Let the repository hold, blobs included, what its own index names and is held for another."""
+        manifest = found(lambda: self._index.child(repository, digest))
+        if manifest is not None:
+            await self._keep(repository, manifest)
+        return manifest
+
     async def _ask_for_digest(self, site: Site, repository: Repository, digest: Digest) -> StoredManifest:
         """Let the upstream confirm a manifest that is held for another repository; else fetch it."""
         manifest = found(lambda: self._index.manifest_anywhere(digest))
         if manifest is not None:
-            await site.upstream.head_manifest(repository.name, digest)
+            head = await site.upstream.head_manifest(repository.name, digest)
+            manifest = StoredManifest(digest, head.media_type or manifest.media_type, manifest.content)
         else:
             fetched = await site.upstream.get_manifest(repository.name, digest)
             manifest = StoredManifest(fetched.digest, fetched.media_type, fetched.content)

@@ -30,6 +30,25 @@ _MANIFEST_ANYWHERE = (
 _MANIFEST = _MANIFEST_ANYWHERE.join(
     schema.repositories, schema.repositories.c.id == schema.repository_manifests.c.repository_id
 ).where(SAME_REPOSITORY)
+# Begins with the content, so that the digest of a manifest nobody holds costs one look-up.
+_CHILD = (
+    select(schema.manifest_children.c.media_type, schema.manifest_contents.c.content)
+    .join_from(
+        schema.manifest_contents,
+        schema.manifest_children,
+        schema.manifest_children.c.child_digest == schema.manifest_contents.c.manifest_digest,
+    )
+    .join(
+        schema.repository_manifests,
+        schema.repository_manifests.c.digest == schema.manifest_children.c.manifest_digest,
+    )
+    .join(schema.repositories, schema.repositories.c.id == schema.repository_manifests.c.repository_id)
+    .where(
+        SAME_REPOSITORY,
+        schema.manifest_contents.c.manifest_digest == bindparam("digest"),
+        schema.manifest_children.c.media_type.is_not(None),
+    )
+)
 _TAG = (
     select(schema.tags.c.digest, schema.tags.c.checked_at)
     .join(schema.repositories)
@@ -40,7 +59,7 @@ _KEEP_MANIFEST = insert_or_keep(schema.manifests)
 _KEEP_CONTENT = insert_or_keep(schema.manifest_contents)
 _HOLD_MANIFEST = insert_or_replace(schema.repository_manifests, "media_type")
 _LINK_BLOB = insert_or_keep(schema.manifest_blobs)
-_LINK_CHILD = insert_or_keep(schema.manifest_children)
+_LINK_CHILD = insert_or_replace(schema.manifest_children, "media_type")
 
 # What a manifest says of a blob's size is its author's claim: it does not replace what is known.
 _HOLD_BLOB = insert_or_set(
@@ -61,6 +80,10 @@ class SqlManifestIndex:
 
     def manifest(self, repository: Repository, digest: Digest) -> StoredManifest | None:
         rows = self._database.find(_MANIFEST, digest=str(digest), **named(repository))
+        return StoredManifest(digest, *rows[0]) if rows else None
+
+    def child(self, repository: Repository, digest: Digest) -> StoredManifest | None:
+        rows = self._database.find(_CHILD, digest=str(digest), **named(repository))
         return StoredManifest(digest, *rows[0]) if rows else None
 
     def manifest_anywhere(self, digest: Digest) -> StoredManifest | None:
@@ -101,12 +124,13 @@ def _keep(connection: Connection, manifest: StoredManifest, links: ManifestLinks
     }
     connection.execute(_KEEP_MANIFEST, row)
     connection.execute(_KEEP_CONTENT, {"manifest_digest": digest, "content": manifest.content})
-    for statement, column, linked in (
-        (_LINK_BLOB, "blob_digest", links.blobs),
-        (_LINK_CHILD, "child_digest", links.children),
-    ):
-        rows = [{"manifest_digest": digest, column: str(descriptor.digest)} for descriptor in linked]
-        _execute_many(connection, statement, rows)
+    blobs = [{"manifest_digest": digest, "blob_digest": str(blob.digest)} for blob in links.blobs]
+    _execute_many(connection, _LINK_BLOB, blobs)
+    children = [
+        {"manifest_digest": digest, "child_digest": str(child.digest), "media_type": child.media_type}
+        for child in links.children
+    ]
+    _execute_many(connection, _LINK_CHILD, children)
 
 
 def _hold(

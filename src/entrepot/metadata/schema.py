@@ -136,11 +136,13 @@ manifest_blobs = Table(
     sqlite_with_rowid=False,
 )
 
+# The media type is what the index says; ``None`` where it says nothing, or was kept before it was asked.
 manifest_children = Table(
     "manifest_children",
     metadata,
     _manifest(),
     Column("child_digest", Text, primary_key=True),
+    Column("media_type", Text),
     sqlite_with_rowid=False,
 )
 

@@ -67,6 +67,10 @@ class ManifestIndex(Protocol):
         """Find a manifest that ``repository`` is known to hold."""
         ...
 
+    def child(self, repository: Repository, digest: Digest) -> StoredManifest | None:
+        """Find a manifest that is held for others, and named by an index that ``repository`` holds."""
+        ...
+
     def manifest_anywhere(self, digest: Digest) -> StoredManifest | None:
         """Find a manifest under whatever repository: not to be served without leave."""
         ...

@@ -54,6 +54,24 @@ class ManifestIndexContract:
         await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
         assert metadata.manifest_anywhere(MANIFEST.digest) == MANIFEST
 
+    async def test_a_child_is_found_where_an_index_is_held_that_names_it(self, metadata: Metadata) -> None:
+        named = ManifestLinks(children=(Descriptor(MANIFEST.digest, 2, "application/child"),))
+        await metadata.record_manifest(ALPINE, INDEX, named, 1.0)
+        assert metadata.child(ALPINE, MANIFEST.digest) is None
+        await metadata.record_manifest(BUSYBOX, MANIFEST, LINKS, 2.0)
+        called = StoredManifest(MANIFEST.digest, "application/child", MANIFEST.content)
+        assert metadata.child(ALPINE, MANIFEST.digest) == called
+        assert metadata.manifest(ALPINE, MANIFEST.digest) is None
+        assert metadata.child(BUSYBOX, MANIFEST.digest) is None
+        assert metadata.child(ELSEWHERE, MANIFEST.digest) is None
+        assert metadata.child(ALPINE, INDEX.digest) is None
+
+    async def test_a_child_that_the_index_gives_no_type_is_not_found(self, metadata: Metadata) -> None:
+        nameless = ManifestLinks(children=(Descriptor(MANIFEST.digest),))
+        await metadata.record_manifest(ALPINE, INDEX, nameless, 1.0)
+        await metadata.record_manifest(BUSYBOX, MANIFEST, LINKS, 2.0)
+        assert metadata.child(ALPINE, MANIFEST.digest) is None
+
     async def test_the_same_bytes_keep_the_media_type_of_each_repository(self, metadata: Metadata) -> None:
         renamed = StoredManifest(MANIFEST.digest, "application/other", MANIFEST.content)
         await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
