@@ -35,8 +35,11 @@ class Lru(Generic[K, V]):
 
     def put(self, key: K, value: V) -> None:
         self.forget(key)
+        weight = self._weigh(value)
+        if weight > self._capacity:
+            return
         self._values[key] = value
-        self._weight += self._weigh(value)
+        self._weight += weight
         while self._weight > self._capacity:
             _, dropped = self._values.popitem(last=False)
             self._weight -= self._weigh(dropped)
