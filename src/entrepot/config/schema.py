@@ -157,7 +157,9 @@ class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_size: Annotated[
         PositiveBytes | None,
-        Meta(description="Most bytes that the data folder may hold; none means no bound."),
+        Meta(
+            description="Most bytes that the data folder may hold; recorded for eviction, not enforced yet."
+        ),
     ] = None
     memory: Annotated[Bytes, Meta(description="Bytes of manifests kept in memory for the hot path.")] = Bytes(
         32 << 20
