@@ -11,7 +11,8 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AsyncExitStack, suppress
+from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -49,6 +50,7 @@ from entrepot.upstream.registry import RegistryUpstream
 __all__ = ["serve"]
 
 _FLUSH_SECONDS = 5.0
+_NEED_RESTART = ("listen", "tls", "data", "cache", "log.access")
 
 # Of mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -116,7 +118,7 @@ class Application:
         self._server = Server(self._build_face(), tls=_tls_context(settings.tls), on_error=_log_error)
 
     async def start(self) -> None:
-        flushing = every(_FLUSH_SECONDS, self._uses.flush, self._clock, "flush uses")
+        flushing = every(_FLUSH_SECONDS, self._flush_uses, self._clock, "flush uses")
         _ = self._tasks.spawn(flushing, "flush uses")
         addresses = await self._server.start(*parse_listen(self._settings.listen))
         log.info(
@@ -126,7 +128,7 @@ class Application:
         )
 
     def reload(self, load: Callable[[], Settings]) -> None:
-        """Take up changed settings of upstreams and log; keep all as it is where they are wrong."""
+        """Take up changed settings, but for those that need a restart; keep all where they are wrong."""
         try:
             settings = load()
             self._sites.replace(*self._build_sites(settings))
@@ -134,9 +136,7 @@ class Application:
             log.error("settings_refused", reason=str(failure))
             return
         configure_log(settings.log.level, settings.log.format)
-        fixed = [
-            name for name in ("listen", "tls", "data", "cache") if _differ(name, self._settings, settings)
-        ]
+        fixed = [name for name in _NEED_RESTART if _differ(name, self._settings, settings)]
         self._settings = settings
         log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
 
@@ -144,18 +144,18 @@ class Application:
         """Let running answers finish; leave fills to be resumed; write down what is in memory."""
         self._is_draining = True
         log.info("draining", connections=self._server.connections)
-        await self._server.stop(self._settings.drain_timeout)
-        await self._tasks.close()
-        for part in (self._manifests, self._blobs, self._lists, self._fills):
-            await part.close()
-        await self._uses.flush()
-        for upstream in [*self._upstreams.values(), *self._retired]:
-            await upstream.close()
-        await self._metadata.close()
-        self._store.close()
+        async with AsyncExitStack() as ending:  # Ended in reverse, each though another failed to.
+            if self._access is not None:
+                ending.callback(self._access.close)
+            ending.callback(self._store.close)
+            ending.push_async_callback(self._metadata.close)
+            for upstream in [*self._upstreams.values(), *self._retired]:
+                ending.push_async_callback(upstream.close)
+            ending.push_async_callback(self._uses.flush)
+            for part in (self._fills, self._lists, self._blobs, self._manifests, self._tasks):
+                ending.push_async_callback(part.close)
+            ending.push_async_callback(self._server.stop, self._settings.drain_timeout)
         log.info("stopped")
-        if self._access is not None:
-            self._access.close()
 
     def _build_sites(self, settings: Settings) -> tuple[UpstreamTable, Mapping[str, Site]]:
         """Make the table of upstreams; one whose settings did not change stays, connections and all."""
@@ -190,6 +190,9 @@ class Application:
             await self._metadata.record_stored(digest, size, self._clock.now())
         except MetadataFailed as failure:
             log.warning("blob_not_recorded", digest=str(digest), reason=str(failure))
+
+    async def _flush_uses(self) -> None:
+        await self._uses.flush(lambda digest: self._fills.running(digest) is not None)
 
     def _obstacle(self) -> str | None:
         return "draining" if self._is_draining else None
@@ -230,7 +233,8 @@ def _tls_context(settings: TlsSettings | None) -> ssl.SSLContext | None:
 
 
 def _differ(name: str, before: Settings, after: Settings) -> bool:
-    return bool(getattr(before, name) != getattr(after, name))
+    value = attrgetter(name)
+    return bool(value(before) != value(after))
 
 
 def _raise_descriptor_limit() -> None:

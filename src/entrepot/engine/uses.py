@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from entrepot.errors import MetadataFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.clock import Clock
@@ -27,10 +29,14 @@ class Uses:
         if count or len(self._noted) < _MOST:
             self._noted[digest] = (self._clock.now(), count + 1)
 
-    async def flush(self) -> None:
-        """Record what was noted; what cannot be recorded is dropped, for it is only statistics."""
-        noted, self._noted = self._noted, {}
-        uses = [Use(digest, last, count) for digest, (last, count) in noted.items()]
+    async def flush(self, is_coming: Callable[[Digest], bool] = lambda _digest: False) -> None:
+        """Record what was noted; what cannot be recorded is dropped, for it is only statistics.
+
+        Uses of what ``is_coming`` are kept for later: it is not recorded as stored yet.
+        """
+        noted = self._noted
+        self._noted = {digest: use for digest, use in noted.items() if is_coming(digest)}
+        uses = [Use(digest, *use) for digest, use in noted.items() if digest not in self._noted]
         try:
             for first in range(0, len(uses), _BATCH):
                 await self._index.record_uses(uses[first : first + _BATCH])
