@@ -25,6 +25,7 @@ from entrepot.engine.blobs import Blobs
 from entrepot.engine.fills import Fills
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
+from entrepot.engine.reconcile import Reconciliation
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
@@ -120,6 +121,8 @@ class Application:
     async def start(self) -> None:
         flushing = every(_FLUSH_SECONDS, self._flush_uses, self._clock, "flush uses")
         _ = self._tasks.spawn(flushing, "flush uses")
+        reconciliation = Reconciliation(self._store, self._metadata, self._metadata, self._clock)
+        _ = self._tasks.spawn(reconciliation.run(), "reconcile blobs")
         addresses = await self._server.start(*parse_listen(self._settings.listen))
         log.info(
             "listening",

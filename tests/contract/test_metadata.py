@@ -11,6 +11,7 @@ from entrepot.testing.metadata_contract import (
     ListingsContract,
     ManifestIndexContract,
     Metadata,
+    StoredBlobsContract,
 )
 
 
@@ -25,6 +26,9 @@ class TestSqlManifestIndex(ManifestIndexContract): ...
 
 
 class TestSqlBlobIndex(BlobIndexContract): ...
+
+
+class TestSqlStoredBlobs(StoredBlobsContract): ...
 
 
 class TestSqlListings(ListingsContract): ...

@@ -14,6 +14,7 @@ from entrepot.errors import MetadataFailed
 from entrepot.metadata import schema
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
+from entrepot.storage.layout import blob_path
 
 DIGEST = Digest.of(b"blob")
 
@@ -36,6 +37,9 @@ async def _fail() -> None:
 async def test_a_part_that_fails_to_end_keeps_no_other_from_ending(
     settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    blob = tmp_path / blob_path(DIGEST)
+    blob.parent.mkdir(parents=True)
+    blob.write_bytes(b"blob")
     application = Application(settings, tmp_path)
     await application.start()
     monkeypatch.setattr(application._manifests, "close", _fail)

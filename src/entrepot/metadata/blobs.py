@@ -4,7 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from sqlalchemy import Connection, bindparam, case, delete, func, select, update
+from sqlalchemy import (
+    Connection,
+    Integer,
+    bindparam,
+    case,
+    delete,
+    func,
+    literal_column,
+    select,
+    update,
+)
 
 from entrepot.metadata import schema
 from entrepot.metadata.database import Database
@@ -31,6 +41,15 @@ _CONFIRM = insert_or_set(
 _KEEP_STORED = insert_or_replace(schema.blobs, "size", "stored_at")
 _FORGET_STORED = delete(schema.blobs).where(schema.blobs.c.digest == bindparam("forgotten"))
 
+_IS_STORED = select(schema.blobs.c.size).where(schema.blobs.c.digest == bindparam("digest"))
+_STORED = (
+    select(schema.blobs.c.digest)
+    .where(schema.blobs.c.digest > bindparam("after"))
+    .order_by(schema.blobs.c.digest)
+    .limit(bindparam("limit", type_=Integer))
+    .offset(literal_column("0", Integer))  # Left out, it would become a parameter with a name of its own.
+)
+
 _COUNT_USES = tuple(
     update(table)
     .where(table.c.digest == bindparam("used"))
@@ -50,6 +69,8 @@ def column_size(size: int | None) -> int | None:
 
 
 class SqlBlobIndex:
+    """Implements ``ports.metadata.BlobIndex`` and ``StoredBlobs``."""
+
     def __init__(self, database: Database) -> None:
         self._database = database
 
@@ -67,6 +88,13 @@ class SqlBlobIndex:
 
     async def forget_stored(self, digest: Digest) -> None:
         await self._database.execute(_FORGET_STORED, {"forgotten": str(digest)})
+
+    def is_stored(self, digest: Digest) -> bool:
+        return bool(self._database.find(_IS_STORED, digest=str(digest)))
+
+    def stored_after(self, digest: Digest | None, limit: int) -> list[Digest]:
+        after = "" if digest is None else str(digest)
+        return [Digest.parse(row) for (row,) in self._database.find(_STORED, after=after, limit=limit)]
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
         rows = [{"used": str(use.digest), "at": use.last_used_at, "count": use.count} for use in uses]

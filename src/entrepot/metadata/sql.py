@@ -1,4 +1,4 @@
-"""The three metadata ports, over one database."""
+"""The metadata ports, over one database."""
 
 from __future__ import annotations
 

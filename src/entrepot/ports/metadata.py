@@ -22,6 +22,7 @@ __all__ = [
     "Listing",
     "Listings",
     "ManifestIndex",
+    "StoredBlobs",
     "StoredManifest",
     "TagRecord",
     "Use",
@@ -107,6 +108,16 @@ class BlobIndex(Protocol):
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
         """Keep a batch of uses, of blobs and manifests alike; unknown digests are passed over."""
+        ...
+
+
+class StoredBlobs(Protocol):
+    """Which blobs ``BlobIndex.record_stored`` was told of."""
+
+    def is_stored(self, digest: Digest) -> bool: ...
+
+    def stored_after(self, digest: Digest | None, limit: int) -> list[Digest]:
+        """Page through them, in the order of their names, beyond ``digest``."""
         ...
 
 

@@ -15,12 +15,19 @@ from entrepot.ports.metadata import (
     Listing,
     Listings,
     ManifestIndex,
+    StoredBlobs,
     StoredManifest,
     TagRecord,
     Use,
 )
 
-__all__ = ["BlobIndexContract", "ListingsContract", "ManifestIndexContract", "Metadata"]
+__all__ = [
+    "BlobIndexContract",
+    "ListingsContract",
+    "ManifestIndexContract",
+    "Metadata",
+    "StoredBlobsContract",
+]
 
 ALPINE = Repository("docker.io", "library/alpine")
 BUSYBOX = Repository("docker.io", "library/busybox")
@@ -33,8 +40,8 @@ INDEX = StoredManifest(Digest.of(b'{"\x00": \xff}'), "text/any; charset=x", b'{"
 LINKS = ManifestLinks(blobs=(Descriptor(CONFIG, 6), Descriptor(LAYER, 5)))
 
 
-class Metadata(ManifestIndex, BlobIndex, Listings, Protocol):
-    """All three ports, as one store offers them."""
+class Metadata(ManifestIndex, BlobIndex, StoredBlobs, Listings, Protocol):
+    """All ports, as one store offers them."""
 
 
 class ManifestIndexContract:
@@ -201,6 +208,28 @@ class BlobIndexContract:
         await metadata.record_stored(LAYER, 5, 1.0)
         await metadata.record_uses([])
         await metadata.record_uses([Use(LAYER, 2.0, 3), Use(CONFIG, 2.0, 1)])
+
+
+class StoredBlobsContract:
+    """Mix into a test class that has a ``metadata`` fixture."""
+
+    async def test_a_blob_is_stored_from_its_record_until_it_is_forgotten(self, metadata: Metadata) -> None:
+        await metadata.confirm_blob(ALPINE, LAYER, 5)
+        assert not metadata.is_stored(LAYER)
+        await metadata.record_stored(LAYER, 5, 1.0)
+        assert metadata.is_stored(LAYER)
+        await metadata.forget_stored(LAYER)
+        assert not metadata.is_stored(LAYER)
+
+    async def test_pages_of_what_is_stored_join_without_gap_or_overlap(self, metadata: Metadata) -> None:
+        stored = {Digest.of(bytes([number]), name) for number in range(5) for name in ("sha256", "sha512")}
+        for digest in stored:
+            await metadata.record_stored(digest, 1, 1.0)
+        pages: list[Digest] = []
+        while page := metadata.stored_after(pages[-1] if pages else None, 3):
+            assert len(page) <= 3
+            pages += page
+        assert pages == sorted(stored, key=str)
 
 
 class ListingsContract:

@@ -1,0 +1,86 @@
+"""What is stored and what is recorded of it, brought together again after a crash."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from structlog.testing import capture_logs
+
+from entrepot.engine.reconcile import Reconciliation
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.oci.digest import Digest
+from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.storage.layout import blob_path
+from entrepot.testing.virtual_clock import VirtualClock
+
+
+@dataclass
+class Cellar:
+    folder: Path
+    store: FilesystemBlobs
+    metadata: SqlMetadata
+    clock: VirtualClock
+
+    async def keep(self, content: bytes) -> Digest:
+        digest = Digest.of(content)
+        spool = await self.store.spool(digest)
+        await spool.write(0, content)
+        await spool.commit(len(content))
+        await spool.close()
+        return digest
+
+    async def reconcile(self) -> tuple[str, dict[str, int]]:
+        with capture_logs() as lines:
+            await Reconciliation(self.store, self.metadata, self.metadata, self.clock).run()
+        (line,) = lines
+        return line["event"], {name: line[name] for name in ("found", "lost") if name in line}
+
+
+@pytest.fixture
+async def cellar(tmp_path: Path) -> AsyncIterator[Cellar]:
+    metadata = SqlMetadata.open(tmp_path / "entrepot.db")
+    cellar = Cellar(tmp_path, FilesystemBlobs(tmp_path), metadata, VirtualClock(autojump=True))
+    yield cellar
+    await metadata.close()
+    cellar.store.close()
+
+
+async def test_a_blob_that_was_stored_but_not_recorded_is_recorded(cellar: Cellar) -> None:
+    known, found = await cellar.keep(b"known"), await cellar.keep(b"found")
+    await cellar.metadata.record_stored(known, 5, 1.0)
+    assert await cellar.reconcile() == ("blobs_reconciled", {"found": 1, "lost": 0})
+    assert cellar.metadata.is_stored(found)
+    assert await cellar.reconcile() == ("blobs_reconciled", {"found": 0, "lost": 0})
+
+
+async def test_a_record_whose_blob_is_gone_is_forgotten(cellar: Cellar) -> None:
+    kept, lost = await cellar.keep(b"kept"), Digest.of(b"lost")
+    for digest in (kept, lost):
+        await cellar.metadata.record_stored(digest, 4, 1.0)
+    assert await cellar.reconcile() == ("blobs_reconciled", {"found": 0, "lost": 1})
+    assert cellar.metadata.stored_after(None, 10) == [kept]
+
+
+async def test_many_blobs_are_gone_through_at_leisure(cellar: Cellar) -> None:
+    for number in range(250):
+        await cellar.metadata.record_stored(Digest.of(f"lost {number}".encode()), 1, 1.0)
+    for number in range(120):
+        path = cellar.folder / blob_path(Digest.of(f"found {number}".encode()))
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"x")
+    assert await cellar.reconcile() == ("blobs_reconciled", {"found": 120, "lost": 250})
+    assert len(cellar.metadata.stored_after(None, 1000)) == 120
+    assert len(cellar.clock.sleeps) == 5
+
+
+async def test_what_cannot_be_read_is_left_to_the_next_start(cellar: Cellar) -> None:
+    kept = await cellar.keep(b"kept")
+    await cellar.metadata.record_stored(kept, 4, 1.0)
+    path = cellar.folder / blob_path(kept)
+    path.unlink()
+    path.mkdir()
+    assert await cellar.reconcile() == ("blobs_not_reconciled", {})
+    assert cellar.metadata.is_stored(kept)
