@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
+import socket
 import ssl
 import subprocess
+import threading
 from pathlib import Path
 
 import pytest
@@ -242,11 +245,22 @@ async def test_a_file_follows_what_the_socket_has_not_taken_yet(harbour: Harbour
         with path.open("rb") as file:
             await send({"type": "http.response.zerocopysend", "file": file, "more_body": True})
         assert connection._transport.get_write_buffer_size() == 0
+        assert connection._transport.get_write_buffer_limits()[1] == 10_000_000
         await send({"type": "http.response.body", "body": b"end"})
 
     await harbour.serve(app, buffer_bytes=10_000_000)
     client = await harbour.connect(receives=8192)
     assert (await client.get()).body == b"x" * 5_000_000 + b"file" * 100 + b"end"
+
+
+async def test_what_is_small_and_in_memory_needs_no_thread(harbour: Harbour, tmp_path: Path) -> None:
+    path = file_of(tmp_path, b"x" * (257 << 10))
+    server = await harbour.serve(serving(path, count=256 << 10, length=256 << 10))
+    await (await harbour.connect()).get()
+    assert not server._shared.files._pool._threads
+    await harbour.serve(serving(path))
+    await (await harbour.connect()).get()
+    assert harbour.server._shared.files._pool._threads
 
 
 async def test_many_clients_share_the_few_threads(harbour: Harbour, tmp_path: Path) -> None:
@@ -260,3 +274,78 @@ async def test_many_clients_share_the_few_threads(harbour: Harbour, tmp_path: Pa
         for _ in range(30):
             group.create_task(pull())
     await settle(lambda: server.bytes_sent_by_sendfile == 30 << 20)
+
+
+async def test_a_file_does_not_overtake_what_the_socket_could_take_by_now(
+    harbour: Harbour, tmp_path: Path
+) -> None:
+    """The client empties the socket while the event loop is busy: room for the file, but not its turn."""
+    path = file_of(tmp_path, b"file" * 100)
+    emptied = threading.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
+        await send({"type": "http.response.body", "body": b"x" * 16_000_000, "more_body": True})
+        assert emptied.wait(10)
+        with path.open("rb") as file:
+            await send({"type": "http.response.zerocopysend", "file": file})
+
+    def read_all() -> bytes:
+        received = b""
+        with socket.create_connection(("127.0.0.1", harbour.port)) as connection:
+            connection.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            connection.settimeout(0.05)
+            with contextlib.suppress(TimeoutError):
+                while part := connection.recv(1 << 20):
+                    received += part
+            emptied.set()
+            connection.settimeout(10)
+            while part := connection.recv(1 << 20):
+                received += part
+        return received
+
+    await harbour.serve(app, buffer_bytes=32_000_000)
+    received = await asyncio.to_thread(read_all)
+    assert received.endswith(b"\r\n\r\n" + b"x" * 16_000_000 + b"file" * 100)
+
+
+async def test_a_thread_never_works_on_a_descriptor_that_others_may_close(
+    harbour: Harbour, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The application closes its file when it is cancelled, and the number may be another file's by then."""
+    path = file_of(tmp_path, b"x" * (1 << 20))
+    reached, gate, done = threading.Event(), threading.Event(), threading.Event()
+    own: list[int] = []
+    used: list[tuple[int, int]] = []
+    real_sendfile = os.sendfile
+
+    def slow_sendfile(out: int, file: int, offset: int, count: int) -> int:
+        reached.set()
+        assert gate.wait(10)
+        used.append((out, file))
+        try:
+            return real_sendfile(out, file, offset, count)
+        finally:
+            done.set()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        (connection,) = harbour.server._shared.connections
+        with path.open("rb") as file:
+            own.extend((connection._outlet.socket, file.fileno()))
+            await send({"type": "http.response.start", "status": 200})
+            await send({"type": "http.response.zerocopysend", "file": file})
+
+    monkeypatch.setattr("entrepot.http.server.sendfile.os.sendfile", slow_sendfile)
+    server = await harbour.serve(app)
+    client = await harbour.connect()
+    await client.say(GET)
+    await settle(reached.is_set)
+    (connection,) = server._shared.connections
+    connection.cancel()
+    await settle(lambda: server.connections == 0)
+    gate.set()
+    await settle(done.is_set)
+    ((out, file),) = used
+    assert out not in own
+    assert file not in own
+    assert await client.is_cut()

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.http.server.conftest import Harbour
 
@@ -20,18 +20,16 @@ WORDS = st.sampled_from(
         b"Connection: close\r\n", b"Upgrade: h2c\r\nConnection: Upgrade\r\n", b"3\r\nabc\r\n", b"0\r\n\r\n", b"0\r\nX: y\r\n\r\n", b"abc", b"\0",
     ]
 )  # fmt: skip
-REQUESTS = st.sampled_from(
-    [
-        b"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n",
-        b"\r\nHEAD /b HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n",
-        b"GET /c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
-        b"POST /d HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\n\r\n\r\nGET ",
-        b"POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
-        b"POST /f HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nab\r\n\r\n\r\n2;x=y\r\ncd\r\n0\r\nT: u\r\n\r\n",
-        b"POST /g HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-    ]
-)
-STREAMS = st.lists(REQUESTS, min_size=1, max_size=5).map(b"".join)
+EXAMPLES = [
+    b"GET /a?b HTTP/1.1\r\nHost: h\r\n\r\n",
+    b"\r\nHEAD /b HTTP/1.1\r\nHost: h\r\nX: \r\n\r\n",
+    b"GET /c HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"POST /d HTTP/1.1\r\nHost: h\r\nContent-Length: 8\r\n\r\n\r\n\r\nGET ",
+    b"POST /e HTTP/1.1\r\nHost: h\r\nContent-Length: 0\r\n\r\n",
+    b"POST /f HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n6\r\nab\r\n\r\n\r\n2;x=y\r\ncd\r\n0\r\nT: u\r\n\r\n",
+    b"POST /g HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+]
+STREAMS = st.lists(st.sampled_from(EXAMPLES), min_size=1, max_size=5).map(b"".join)
 NOISE = st.one_of(st.lists(WORDS, max_size=30).map(b"".join), st.binary(max_size=200))
 CUTS = st.lists(st.integers(min_value=0, max_value=400), max_size=20)
 
@@ -66,12 +64,19 @@ def requests_in(pieces: list[bytes]) -> Iterator[Request]:
 
 
 @given(STREAMS, CUTS)
-@example(b"GET / HTTP/1.1\r\nHost: h\r\n\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n", [24, 26, 27])
 def test_requests_are_the_same_however_they_are_cut(data: bytes, cuts: list[int]) -> None:
     whole = read_all([data])
     assert all(isinstance(one, tuple) for one in whole)
     assert read_all(pieces_of(data, cuts)) == whole
     assert read_all([data[at : at + 1] for at in range(len(data))]) == whole
+
+
+def test_requests_are_the_same_wherever_they_are_cut_in_two() -> None:
+    data = b"".join(EXAMPLES)
+    whole = read_all([data])
+    assert len(whole) == len(EXAMPLES)
+    for at in range(len(data)):
+        assert read_all([data[:at], data[at:]]) == whole, data[:at]
 
 
 @given(NOISE, CUTS)

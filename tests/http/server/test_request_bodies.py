@@ -133,8 +133,11 @@ async def test_a_small_body_nobody_reads_does_not_cost_the_connection(harbour: H
 async def test_a_body_that_filled_the_buffer_unread_does_not_stop_the_connection(harbour: Harbour) -> None:
     await harbour.serve(answer_with(405), buffer_bytes=10)
     client = await harbour.connect()
-    await client.say(f"{POST}Content-Length: 5000\r\n\r\n".encode() + b"x" * 5000 + GET)
-    assert [(await client.answer()).status for _ in range(2)] == [405, 405]
+    for ahead in (b"", GET):
+        await client.say(f"{POST}Content-Length: 5000\r\n\r\n".encode() + b"x" * 5000 + ahead)
+        assert (await client.answer()).status == 405
+        if ahead:
+            assert (await client.answer()).status == 405
     assert (await client.get()).status == 405
 
 
@@ -181,6 +184,22 @@ async def test_a_client_that_asks_first_and_is_answered_at_once_may_keep_its_bod
     await client.say(f"{POST}Content-Length: 3\r\nExpect: 100-continue\r\n\r\n".encode())
     answer = await client.answer()
     assert (answer.status, answer.headers["connection"]) == (405, "close")
+    assert await client.rest() == b""
+
+
+async def test_nobody_is_told_to_go_on_after_the_answer_has_begun(harbour: Harbour) -> None:
+    async def app(_scope: Scope, receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "http.response.body", "body": b"so", "more_body": True})
+        waiting = asyncio.ensure_future(receive())
+        await asyncio.sleep(0)
+        await send({"type": "http.response.body", "body": b"me"})
+        await waiting
+
+    await harbour.serve(app)
+    client = await harbour.connect()
+    await client.say(f"{POST}Content-Length: 3\r\nExpect: 100-continue\r\n\r\n".encode())
+    assert (await client.answer()).body == b"some"
     assert await client.rest() == b""
 
 

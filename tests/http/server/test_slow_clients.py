@@ -10,6 +10,7 @@ import pytest
 from tests.http.server.conftest import GET, Client, Harbour, answer_with, serving, settle
 
 from entrepot.http.server import ClientDisconnected, Receive, ResponseInvalid, Scope, Send
+from entrepot.http.server.connection import Connection
 
 
 def open_descriptors(path: Path) -> int:
@@ -19,6 +20,11 @@ def open_descriptors(path: Path) -> int:
         with contextlib.suppress(FileNotFoundError):
             links.append(str(descriptor.readlink()))
     return sum(link.startswith("socket:") or link == str(path) for link in links)
+
+
+def connection_of(harbour: Harbour) -> Connection:
+    (connection,) = harbour.server._shared.connections
+    return connection
 
 
 class Leaving:
@@ -52,7 +58,7 @@ async def stuck(harbour: Harbour, app: Leaving, **limits: Any) -> Client:
 def large(tmp_path: Path) -> Path:
     path = tmp_path / "large"
     with path.open("wb") as file:
-        file.truncate(64 << 20)
+        file.truncate(16 << 20)
     return path
 
 
@@ -94,16 +100,83 @@ async def test_a_client_that_takes_nothing_is_given_up(harbour: Harbour, large: 
     await settle(lambda: harbour.server.connections == 0)
 
 
-async def test_a_client_that_reads_slowly_gets_all(harbour: Harbour, large: Path) -> None:
-    """It takes something in every interval, so that it is never stalled, however long it takes."""
-    server = await harbour.serve(serving(large, count=1 << 20, length=1 << 20), stall_seconds=0.2)
-    client = await harbour.connect(receives=8192)
+async def test_a_client_that_takes_something_between_two_looks_is_not_given_up(
+    harbour: Harbour, large: Path
+) -> None:
+    app = Leaving(large)
+    client = await stuck(harbour, app, sweep_seconds=3600)
+    (connection,) = harbour.server._shared.connections
+
+    def is_given_up_at(now: float) -> bool:
+        connection.overdue(now)
+        return connection._outlet.gone
+
+    for now in (1.0, 2.0, 3.0):
+        assert not is_given_up_at(now)
+        before = connection._outlet.taken
+        client.writer.transport.resume_reading()  # type: ignore[attr-defined] # As in stuck().
+        while connection._outlet.taken == before:
+            await client.reader.read(8192)
+        client.writer.transport.pause_reading()  # type: ignore[attr-defined] # As in stuck().
+        await settle(lambda: connection._outlet._waiter)
+    assert not is_given_up_at(4.0)
+    assert is_given_up_at(5.0)
+    await settle(lambda: app.failure)
+
+
+async def test_a_client_is_not_to_blame_while_nothing_is_there_to_take(harbour: Harbour) -> None:
+    gate, waits = asyncio.Event(), asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        for _ in range(2):
+            await send({"type": "http.response.body", "body": b"some", "more_body": True})
+            waits.set()
+            await gate.wait()
+        await send({"type": "http.response.body"})
+
+    server = await harbour.serve(app, sweep_seconds=3600)
+    client = await harbour.connect()
     await client.say(GET)
-    await client.head()
-    left = 1 << 20
-    while left:
-        left -= len(await client.reader.read(8192))
-    assert server.connections == 1
+    await waits.wait()
+    (connection,) = server._shared.connections
+    for now in (1.0, 2.0, 3.0):
+        connection.overdue(now)
+    gate.set()
+    assert (await client.answer()).body == b"somesome"
+
+
+async def test_a_client_is_not_blamed_for_the_time_before_something_was_there(
+    harbour: Harbour, large: Path
+) -> None:
+    """Its socket is full, but for a while nothing waits for it; then something does, and no byte moves."""
+    gate = asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200})
+        with large.open("rb") as file:
+            sending = asyncio.ensure_future(send({"type": "http.response.zerocopysend", "file": file}))
+            await settle(lambda: connection_of(harbour)._outlet._waiter)
+            sending.cancel()
+            await asyncio.wait([sending])
+        await gate.wait()
+        await send({"type": "http.response.body", "body": b"x" * 100, "more_body": True})
+        await end.wait()
+
+    end = asyncio.Event()
+    await harbour.serve(app, sweep_seconds=3600)
+    client = await harbour.connect(receives=8192)
+    client.writer.transport.pause_reading()  # type: ignore[attr-defined] # As in stuck().
+    await client.say(GET)
+    await settle(lambda: harbour.server.connections and connection_of(harbour)._outlet._waiter)
+    connection = connection_of(harbour)
+    await settle(lambda: not connection._outlet.pending)
+    connection.overdue(1.0)
+    gate.set()
+    await settle(lambda: connection._outlet.pending)
+    connection.overdue(2.0)
+    assert not connection._outlet.gone
+    end.set()
 
 
 async def test_the_buffer_of_a_slow_reader_stays_below_its_mark(harbour: Harbour) -> None:
@@ -132,23 +205,24 @@ async def test_the_buffer_of_a_slow_reader_stays_below_its_mark(harbour: Harbour
 async def test_a_second_send_may_not_run_into_one_that_waits(harbour: Harbour, large: Path) -> None:
     refusals: list[BaseException] = []
 
-    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         async def interrupt() -> None:
             await settle(lambda: [one for one in harbour.server._shared.connections if one._outlet._waiter])
-            try:
-                await send({"type": "http.response.body", "body": b"x"})
-            except ResponseInvalid as refusal:
-                refusals.append(refusal)
+            with pytest.raises(ResponseInvalid) as refusal:
+                await send({"type": "http.response.body", "body": b"x", "more_body": True})
+            refusals.append(refusal.value)
 
+        await send({"type": "http.response.start", "status": 200})
         async with asyncio.TaskGroup() as group:
             group.create_task(interrupt())
-            await serving(large)(scope, receive, send)
+            with large.open("rb") as file:
+                await send({"type": "http.response.zerocopysend", "file": file})
 
     await harbour.serve(app)
     client = await harbour.connect(receives=8192)
     await client.say(GET)
     await settle(lambda: refusals)
-    assert (await client.answer()).body == bytes(64 << 20)
+    assert (await client.answer()).body == bytes(16 << 20)
 
 
 async def test_a_client_that_says_nothing_is_let_go(harbour: Harbour) -> None:

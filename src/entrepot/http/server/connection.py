@@ -338,7 +338,7 @@ class Connection(asyncio.BufferedProtocol):
             self._transport.abort()
         elif waits and progress == self._progress:
             self.abort()
-        self._progress = progress if waits else -1
+        self._progress = progress if waits else -1  # Waiting begins anew, even if no byte moves.
         self.deadline = now + self._shared.limits.stall_seconds
 
     def _abandon(self) -> None:

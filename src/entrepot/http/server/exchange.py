@@ -82,10 +82,6 @@ class Exchange:
             await app(scope, self.receive, self.send)
         except ClientDisconnected:
             pass  # Said by send, and how an application should end when it hears it.
-        except asyncio.CancelledError:
-            if not self.complete:
-                self._owner.abort()
-            raise
         except Exception as error:  # noqa: BLE001 - the outermost frame: whatever it is, the server lives on.
             self._owner.report(scope, error)
         finally:
