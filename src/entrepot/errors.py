@@ -85,7 +85,7 @@ class DiskFull(StoreFailed):
 
 
 class MetadataFailed(EntrepotError):
-    """The database cannot be read or written, for want of room too; the message names the file and what to do.
+    """The database cannot be read or written, or has no room; the message names the file and what to do.
 
     Never ``DiskFull``: what cannot be remembered can still be served.
     """

@@ -4,7 +4,7 @@ import asyncio
 import contextlib
 import socket
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from tests.http.server.conftest import GET, Client, Harbour, answer_with, serving, settle
@@ -25,6 +25,11 @@ def open_descriptors(path: Path) -> int:
 def connection_of(harbour: Harbour) -> Connection:
     (connection,) = harbour.server._shared.connections
     return connection
+
+
+def _receiving_side(client: Client) -> asyncio.Transport:
+    """The stub of ``StreamWriter`` knows only the writing side of its transport."""
+    return cast("asyncio.Transport", client.writer.transport)
 
 
 class Leaving:
@@ -48,7 +53,7 @@ async def stuck(harbour: Harbour, app: Leaving, **limits: Any) -> Client:
     """Start a transfer and wait until the server waits for the client."""
     server = await harbour.serve(app, **limits)
     client = await harbour.connect(receives=8192)
-    client.writer.transport.pause_reading()  # type: ignore[attr-defined] # The stub knows only its writing side.
+    _receiving_side(client).pause_reading()
     await client.say(GET)
     await settle(lambda: [one for one in server._shared.connections if one._outlet._waiter])
     return client
@@ -85,7 +90,7 @@ async def test_a_cancelled_transfer_is_cut_and_leaves_no_descriptor(harbour: Har
     app.task.cancel()
     await settle(lambda: app.failure)
     assert isinstance(app.failure, asyncio.CancelledError)
-    client.writer.transport.resume_reading()  # type: ignore[attr-defined] # As in stuck().
+    _receiving_side(client).resume_reading()
     assert await client.is_cut()
     await settle(lambda: harbour.server.connections == 0)
     await harbour.close()
@@ -114,10 +119,10 @@ async def test_a_client_that_takes_something_between_two_looks_is_not_given_up(
     for now in (1.0, 2.0, 3.0):
         assert not is_given_up_at(now)
         before = connection._outlet.taken
-        client.writer.transport.resume_reading()  # type: ignore[attr-defined] # As in stuck().
+        _receiving_side(client).resume_reading()
         while connection._outlet.taken == before:
             await client.reader.read(8192)
-        client.writer.transport.pause_reading()  # type: ignore[attr-defined] # As in stuck().
+        _receiving_side(client).pause_reading()
         await settle(lambda: connection._outlet._waiter)
     assert not is_given_up_at(4.0)
     assert is_given_up_at(5.0)
@@ -166,7 +171,7 @@ async def test_a_client_is_not_blamed_for_the_time_before_something_was_there(
     end = asyncio.Event()
     await harbour.serve(app, sweep_seconds=3600)
     client = await harbour.connect(receives=8192)
-    client.writer.transport.pause_reading()  # type: ignore[attr-defined] # As in stuck().
+    _receiving_side(client).pause_reading()
     await client.say(GET)
     await settle(lambda: harbour.server.connections and connection_of(harbour)._outlet._waiter)
     connection = connection_of(harbour)

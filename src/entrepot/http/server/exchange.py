@@ -64,7 +64,7 @@ class Exchange:
     ) -> None:
         self._owner = owner
         self._signature = signature
-        self._request = request
+        self.request = request
         self._outlet = outlet
         self._files = files
         self._bodiless = request.fields["method"] == "HEAD"
@@ -73,7 +73,7 @@ class Exchange:
     @property
     def awaits_body(self) -> bool:
         """The application waits for the client to send."""
-        return self._news is not None and not self._request.complete
+        return self._news is not None and not self.request.complete
 
     async def run(self, app: ASGIApp, scope: Scope) -> None:
         """Be the outermost frame of the request's task."""
@@ -103,7 +103,7 @@ class Exchange:
         self.wake()
 
     async def receive(self) -> Message:
-        request = self._request
+        request = self.request
         while not self._deaf and not self._body_delivered:
             if request.body or request.complete:
                 return self._take_body()
@@ -150,7 +150,7 @@ class Exchange:
         await asyncio.shield(self._news)
 
     def _take_body(self) -> Message:
-        request = self._request
+        request = self.request
         body = bytes(request.body or b"")
         request.body = None
         self._body_delivered = request.complete
@@ -185,20 +185,20 @@ class Exchange:
         return self._finish_head(self._head)
 
     def _finish_head(self, head: ResponseHead) -> bytes:
-        framing = b""
+        block = head.block
         if self._left is None and not self._bodiless:
-            framing = self._choose_framing()
-        if self.keep_alive and not self._request.complete:
-            self.keep_alive = self._owner.will_drain(self._request)
+            block += self._choose_framing()
+        if self.keep_alive and not self.request.complete:
+            self.keep_alive = self._owner.will_drain(self.request)
         if not self.keep_alive:
-            framing += b"\r\nconnection: close"
-        elif self._request.fields["http_version"] == "1.0":
-            framing += b"\r\nconnection: keep-alive"
-        return head.block + framing + self._signature + b"\r\n\r\n"
+            block += b"\r\nconnection: close"
+        elif self.request.fields["http_version"] == "1.0":
+            block += b"\r\nconnection: keep-alive"
+        return block + self._signature
 
     def _choose_framing(self) -> bytes:
         """RFC 9112, 6.3: without a length, chunks; where those are unknown, until the connection closes."""
-        if self._request.fields["http_version"] == "1.0":
+        if self.request.fields["http_version"] == "1.0":
             self.keep_alive = False
             return b""
         self._chunked = True

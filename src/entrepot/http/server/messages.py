@@ -98,7 +98,10 @@ def render_fields(status: int, headers: tuple[tuple[bytes, ...], ...]) -> Respon
 
 
 def render_refusal(refusal: Refusal, signature: bytes, *, with_body: bool = True) -> bytes:
-    """Write a last answer in the envelope of the distribution-spec ("Error Codes")."""
+    """Write a last answer in the envelope of the distribution-spec ("Error Codes").
+
+    ``signature``: the server's own headers and the end of the head.
+    """
     code = _CODES.get(refusal.status, ErrorCode.UNSUPPORTED)
     body = json.dumps({"errors": [{"code": code.name, "message": refusal.message}]}).encode()
     retry = b"\r\nretry-after: 1" if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE else b""
