@@ -41,7 +41,7 @@ class Shared:
     on_error: Callable[[Scope, Exception], None]
     on_refusal: Callable[[Refusal], None]
     signature: bytes = b""
-    """The server's own headers, the time among them, each after its line break."""
+    """The server's own headers, the time among them, each after its line break, and the end of the head."""
     now: float = 0.0
     """The event loop's time at the last sweep: exact enough for deadlines, and free."""
     stopping: bool = False
@@ -220,24 +220,20 @@ class Connection(asyncio.BufferedProtocol):
         if exchange is None or self._outlet.gone:
             self._enter(_Stage.CLOSING, self._shared.limits.stall_seconds)
             self._release()
+        elif exchange.complete and exchange.keep_alive and exchange.request.complete:
+            self._await_request()
+            if self._backlog or not self._reading:
+                self._consume(self._backlog)
         elif exchange.complete and exchange.keep_alive:
-            self._keep_alive()
+            self._enter(_Stage.DRAINING, self._shared.limits.head_seconds)
+            self._reader.discard()
+            self._read(on=True)
         elif exchange.complete:
-            self._close(unread=bool(self._backlog) or not self._request_is_whole)
+            self._close(unread=bool(self._backlog) or not exchange.request.complete)
         elif exchange.head_sent:
             self.abort()
         else:
             self._answer(exchange.refusal or _FAILED)
-
-    def _keep_alive(self) -> None:
-        if self._request_is_whole:
-            self._await_request()
-            if self._backlog or not self._reading:
-                self._consume(self._backlog)
-        else:
-            self._enter(_Stage.DRAINING, self._shared.limits.head_seconds)
-            self._reader.discard()
-            self._read(on=True)
 
     # From bytes to requests.
 

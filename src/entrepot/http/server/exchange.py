@@ -17,6 +17,7 @@ from entrepot.http.server.sendfile import FileSender
 __all__ = ["Exchange", "Owner"]
 
 _BODILESS = (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
+_JOINED_BYTES = 64 << 10
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
@@ -205,14 +206,16 @@ class Exchange:
         return b"\r\ntransfer-encoding: chunked"
 
     def _send_body(self, body: bytes, *, more: bool) -> None:
-        head = self._take_head(len(body), more=more)
+        head, tail = self._take_head(len(body), more=more), b""
         if self._bodiless:
-            self._outlet.write(head)
+            body = b""
         elif self._chunked:
-            opening, closing = _chunk(len(body), more=more)
-            self._outlet.write_around(head + opening, body, closing)
+            opening, tail = _chunk(len(body), more=more)
+            head += opening
+        if len(body) <= _JOINED_BYTES:
+            self._outlet.write(head + body + tail)
         else:
-            self._outlet.write_around(head, body)
+            self._outlet.write_around(head, body, tail)
         if not more:
             self._end()
 

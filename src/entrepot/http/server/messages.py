@@ -105,13 +105,6 @@ def render_refusal(refusal: Refusal, signature: bytes, *, with_body: bool = True
     code = _CODES.get(refusal.status, ErrorCode.UNSUPPORTED)
     body = json.dumps({"errors": [{"code": code.name, "message": refusal.message}]}).encode()
     retry = b"\r\nretry-after: 1" if refusal.status == HTTPStatus.SERVICE_UNAVAILABLE else b""
-    return (
-        b"%b%b%b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n%b"
-        % (
-            _STATUS_LINES[refusal.status],
-            signature,
-            retry,
-            len(body),
-            body if with_body else b"",
-        )
-    )
+    framing = b"\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close" % len(body)
+    head = _STATUS_LINES[refusal.status] + framing + retry + signature
+    return head + body if with_body else head

@@ -9,8 +9,6 @@ from entrepot.http.server.asgi import ClientDisconnected
 
 __all__ = ["Outlet", "Traffic"]
 
-_JOINED_BYTES = 64 << 10
-
 
 @dataclass(slots=True)
 class Traffic:
@@ -78,11 +76,8 @@ class Outlet:
         self._sent += size
         self._traffic.bytes_sent += size
 
-    def write_around(self, head: bytes, body: bytes, tail: bytes = b"") -> None:
-        """Send the three in one go, copying the body only where it is small."""
-        if len(body) <= _JOINED_BYTES:
-            self.write(head + body + tail)
-            return
+    def write_around(self, head: bytes, body: bytes, tail: bytes) -> None:
+        """Send the three in one go, without copying the body; raise ``ClientDisconnected``."""
         self.check()
         self._transport.writelines((head, body, tail))
         size = len(head) + len(body) + len(tail)

@@ -121,7 +121,9 @@ class Server:
         """Look at every deadline at once: cheaper than a timer for each request."""
         loop = asyncio.get_running_loop()
         now = self._shared.now = loop.time()
-        self._shared.signature = f"\r\ndate: {formatdate(usegmt=True)}\r\nserver: entrepot".encode("ascii")
+        self._shared.signature = f"\r\ndate: {formatdate(usegmt=True)}\r\nserver: entrepot\r\n\r\n".encode(
+            "ascii"
+        )
         self._sweeper = loop.call_later(self._limits.sweep_seconds, self._sweep)
         for connection in [one for one in self._shared.connections if one.deadline <= now]:
             connection.overdue(now)
