@@ -126,7 +126,7 @@ class Connection(asyncio.BufferedProtocol):
         if others >= limits.connections:
             self._refuse(_FULL)
 
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - the signature is asyncio's.
+    def get_buffer(self, _sizehint: int) -> memoryview:
         return self._shared.read_buffer
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -149,7 +149,7 @@ class Connection(asyncio.BufferedProtocol):
         self._exchange.hang_up()
         return True
 
-    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - the signature is asyncio's.
+    def connection_lost(self, _exc: Exception | None) -> None:
         self._lost = True
         self._reader.close()
         self._abandon()
