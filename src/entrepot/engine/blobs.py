@@ -14,7 +14,7 @@ from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.revalidation import Cache
 from entrepot.engine.sites import Sites
 from entrepot.engine.uses import Uses
-from entrepot.errors import MetadataFailed, WrongContent
+from entrepot.errors import MetadataFailed, StoreFailed, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.ports.blobs import BlobStore, OpenBlob
@@ -88,7 +88,7 @@ class Blobs:
         """Return a blob's size without moving its bytes; raise as ``open`` does."""
         self._sites.of(repository)
         known = self._known(repository, digest)
-        if known is not None and (blob := self._store.open(digest)) is not None:
+        if known is not None and (blob := self._open_stored(digest)) is not None:
             blob.close()
             return blob.size
         fill = self._fills.running(digest)
@@ -116,7 +116,7 @@ class Blobs:
         if known is None and self._is_here(digest):
             await self._confirm(repository, digest)
             known = _CONFIRMED
-        blob = self._store.open(digest) if known is not None else None
+        blob = self._open_stored(digest) if known is not None else None
         if blob is not None:
             self._uses.note(digest)
             return HeldBlob(blob)
@@ -133,10 +133,18 @@ class Blobs:
         """Tell whether the bytes are here, or coming, for some other repository."""
         if self._fills.running(digest) is not None:
             return True
-        blob = self._store.open(digest)
+        blob = self._open_stored(digest)
         if blob is not None:
             blob.close()
         return blob is not None
+
+    def _open_stored(self, digest: Digest) -> OpenBlob | None:
+        """Open a blob of the store; one that the disk does not give is fetched again."""
+        try:
+            return self._store.open(digest)
+        except StoreFailed as failure:
+            log.warning("blob_unreadable", digest=str(digest), reason=str(failure))
+            return None
 
     async def _open_fill(
         self, repository: Repository, digest: Digest, known: KnownBlob | None, start: int, stop: int | None

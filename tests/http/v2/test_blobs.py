@@ -7,6 +7,7 @@ import re
 import pytest
 from tests.http.v2.conftest import House, Reply
 
+from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest
 
 CONTENT = random.Random(4).randbytes(300_000)
@@ -175,3 +176,14 @@ async def test_a_range_of_a_blob_whose_length_only_a_head_tells_says_the_length(
     reply = await published.call(PATH, range="bytes=100-199")
     assert (reply.status, reply.headers["content-range"]) == (206, "bytes 100-199/300000")
     assert reply.body == CONTENT[100:200]
+
+
+async def test_a_stored_blob_that_the_disk_does_not_give_is_fetched_again(
+    warm: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_digest: Digest) -> None:
+        raise StoreFailed("the disk is broken")
+
+    monkeypatch.setattr(warm.store, "open", fail)
+    assert (await warm.call(PATH)).body == CONTENT
+    assert len(warm.upstream.downloads) == 2
