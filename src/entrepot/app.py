@@ -111,7 +111,12 @@ class Application:
         self._uses = Uses(self._metadata, self._clock)
         self._fills = Fills(self._store, self._clock, self._tasks, self._note_stored, self._metrics)
         self._manifests = Manifests(
-            self._sites, self._metadata, self._uses, self._clock, settings.cache.memory
+            self._sites,
+            self._metadata,
+            self._uses,
+            self._clock,
+            self._metrics,
+            memory=settings.cache.memory,
         )
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import traceback
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -24,6 +25,7 @@ from entrepot.policy.breaker import Health
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.metadata import KnownBlob, StoredManifest
+from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
 
@@ -44,8 +46,11 @@ class Desk:
     def __post_init__(self) -> None:
         site = Site(self.upstream, self.rules, PullRules(deny=("secret/*",)))
         sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
+        self.metrics = Metrics()
         uses = Uses(self.metadata, self.clock)
-        self.manifests = Manifests(sites, self.metadata, uses, self.clock, memory=1 << 20)
+        self.manifests = Manifests(
+            sites, self.metadata, uses, self.clock, metrics=self.metrics, memory=1 << 20
+        )
 
     def publish(self, content: bytes, tag: str = "latest", repository: str = "library/demo") -> Digest:
         self.upstream.manifests[repository, tag] = content
@@ -299,3 +304,14 @@ async def test_an_asker_who_leaves_takes_nothing_from_the_others(desk: Desk) -> 
     desk.upstream.gate.set()
     assert (await second)[0] == OLD
     assert len(desk.upstream.asked) == 1
+
+
+async def test_checks_of_tags_are_counted_by_what_they_found(desk: Desk) -> None:
+    for content in (OLD, OLD, NEW):
+        desk.publish(content)
+        await desk.pull()
+        desk.clock.advance(31)
+    desk.upstream.failure = UpstreamDown("500")
+    await desk.pull()
+    counted = re.findall(r'revalidations_total{outcome="(\w+)".*} (\S+)', desk.metrics.render().decode())
+    assert counted == [("unchanged", "1.0"), ("changed", "1.0"), ("error", "1.0")]

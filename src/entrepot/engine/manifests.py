@@ -17,6 +17,7 @@ from entrepot.oci.reference import Reference, Repository, Tag
 from entrepot.ports.clock import Clock
 from entrepot.ports.metadata import ManifestIndex, StoredManifest, TagRecord
 from entrepot.telemetry.log import log
+from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Manifests"]
 
@@ -27,8 +28,18 @@ _OVERHEAD = 512
 class Manifests:
     """``memory`` is how many bytes of manifests are kept at hand."""
 
-    def __init__(self, sites: Sites, index: ManifestIndex, uses: Uses, clock: Clock, memory: int) -> None:
+    def __init__(
+        self,
+        sites: Sites,
+        index: ManifestIndex,
+        uses: Uses,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        memory: int,
+    ) -> None:
         self._sites = sites
+        self._metrics = metrics
         self._index = index
         self._uses = uses
         self._clock = clock
@@ -72,20 +83,33 @@ class Manifests:
             immutable=site.tags.is_immutable(tag.name),
             limits=site.tags.freshness(tag.name),
             breaker=site.upstream.breaker,
-            ask=lambda: self._ask_for_tag(site, repository, tag, is_cached=cached is not None),
+            ask=lambda: self._ask_for_tag(site, repository, tag, cached),
         )
         return await self._by_tag.answer(question)
 
     async def _ask_for_tag(
-        self, site: Site, repository: Repository, tag: Tag, *, is_cached: bool
+        self, site: Site, repository: Repository, tag: Tag, cached: StoredManifest | None
     ) -> StoredManifest:
-        """Ask with a HEAD where something is cached that its digest may name; else fetch at once."""
-        if is_cached:
-            head = await site.upstream.head_manifest(repository.name, tag)
-            manifest = self._find(repository, head.digest) if head.digest is not None else None
-            if manifest is not None:
-                await self._keep_tag(repository, tag, manifest.digest)
-                return manifest
+        """Fetch at once where nothing is cached that a HEAD might confirm."""
+        if cached is None:
+            return await self._fetch_tag(site, repository, tag)
+        outcome = "error"
+        try:
+            manifest = await self._check_tag(site, repository, tag)
+            outcome = "unchanged" if manifest.digest == cached.digest else "changed"
+        finally:
+            self._metrics.revalidations(repository.upstream, outcome).inc()
+        return manifest
+
+    async def _check_tag(self, site: Site, repository: Repository, tag: Tag) -> StoredManifest:
+        head = await site.upstream.head_manifest(repository.name, tag)
+        manifest = self._find(repository, head.digest) if head.digest is not None else None
+        if manifest is None:
+            return await self._fetch_tag(site, repository, tag)
+        await self._keep_tag(repository, tag, manifest.digest)
+        return manifest
+
+    async def _fetch_tag(self, site: Site, repository: Repository, tag: Tag) -> StoredManifest:
         fetched = await site.upstream.get_manifest(repository.name, tag)
         manifest = StoredManifest(fetched.digest, fetched.media_type, fetched.content)
         await self._keep(repository, manifest)

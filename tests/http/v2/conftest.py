@@ -80,6 +80,7 @@ class House:
     def __post_init__(self) -> None:
         self.store = FilesystemBlobs(self.folder)
         self.metadata = SqlMetadata.open(self.folder / "entrepot.db")
+        self.metrics = Metrics()
         self.tasks = Tasks(lambda _name, failure: pytest.fail(f"a task failed: {failure!r}"))
         rules = TagRules(Freshness(fresh_for=30, revalidate_within=0.2))
         sites = {
@@ -89,13 +90,14 @@ class House:
         table = UpstreamTable.build(sites, {"quay.cache.test": "quay.test"}, "docker.io")
         self.sites = Sites(table, sites)
         uses = Uses(self.metadata, self.clock)
-        self.fills = Fills(self.store, self.clock, self.tasks, self._note, Metrics())
-        self.manifests = Manifests(self.sites, self.metadata, uses, self.clock, 1 << 20)
+        self.fills = Fills(self.store, self.clock, self.tasks, self._note, self.metrics)
+        self.manifests = Manifests(self.sites, self.metadata, uses, self.clock, self.metrics, memory=1 << 20)
         self.blobs = Blobs(self.sites, self.store, self.metadata, self.fills, uses)
         self.lists = Lists(self.sites, self.metadata, self.clock)
         registry = Registry(self.sites, self.manifests, self.blobs, self.lists)
-        metrics = Metrics()
-        self.face = Face(registry, Status(lambda: self.obstacle, metrics.render), metrics, None, self.clock)
+        self.face = Face(
+            registry, Status(lambda: self.obstacle, self.metrics.render), self.metrics, None, self.clock
+        )
 
     async def call(self, path: str, method: str = "GET", **headers: str) -> Reply:
         target, _, query = path.partition("?")
