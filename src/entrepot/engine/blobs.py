@@ -117,6 +117,8 @@ class Blobs:
             await self._confirm(repository, digest)
             known = _CONFIRMED
         blob = self._open_stored(digest) if known is not None else None
+        if blob is not None and known is not None and known.size not in (None, blob.size):
+            blob = await self._doubted(blob, digest)
         if blob is not None:
             self._uses.note(digest)
             return HeldBlob(blob)
@@ -145,6 +147,15 @@ class Blobs:
         except StoreFailed as failure:
             log.warning("blob_unreadable", digest=str(digest), reason=str(failure))
             return None
+
+    async def _doubted(self, blob: OpenBlob, digest: Digest) -> OpenBlob | None:
+        """Give back a blob that contradicts its manifest if it is right after all; else drop it."""
+        if await self._store.is_right(digest):
+            return blob
+        blob.close()
+        log.error("blob_damaged", digest=str(digest), action="dropped, to be fetched again")
+        await self._store.delete(digest)
+        return None
 
     async def _open_fill(
         self, repository: Repository, digest: Digest, known: KnownBlob | None, start: int, stop: int | None

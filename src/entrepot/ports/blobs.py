@@ -77,6 +77,10 @@ class BlobStore(Protocol):
         """Remove a finished blob; tell whether there was one."""
         ...
 
+    async def is_right(self, digest: Digest) -> bool:
+        """Read a finished blob again and tell whether it is what its digest says; absent is not."""
+        ...
+
     def blobs(self) -> AsyncIterator[tuple[Digest, int]]:
         """Walk over all finished blobs with their sizes in bytes, in no order."""
         ...

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import stat
 from collections.abc import AsyncIterator
@@ -88,6 +89,10 @@ class FilesystemBlobs:
                 return False
         return True
 
+    async def is_right(self, digest: Digest) -> bool:
+        path = self._root / blob_path(digest)
+        return await asyncio.get_running_loop().run_in_executor(self._threads, _is_right, path, digest)
+
     async def blobs(self) -> AsyncIterator[tuple[Digest, int]]:
         with translated(self._root):
             folders = await asyncio.to_thread(_folders, self._root / BLOBS)
@@ -110,6 +115,15 @@ class FilesystemBlobs:
     def _spool(self, digest: Digest) -> FileSpool:
         part, journal, target = (self._root / path(digest) for path in (spool_path, journal_path, blob_path))
         return FileSpool(part, journal, target, self._boot, self._threads)
+
+
+def _is_right(path: Path, digest: Digest) -> bool:
+    with translated(path):
+        try:
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, digest.algorithm).hexdigest() == digest.hex
+        except FileNotFoundError:
+            return False
 
 
 def _drop_remains(root: Path) -> None:

@@ -99,6 +99,13 @@ class BlobContract:
         assert store.open(DIGEST) is None
         assert await store.delete(DIGEST) is False
 
+    async def test_a_blob_is_right_when_its_bytes_are_what_its_digest_says(self, store: BlobStore) -> None:
+        assert await store.is_right(DIGEST) is False
+        await _store(store, CONTENT, DIGEST)
+        assert await store.is_right(DIGEST) is True
+        await _store(store, CONTENT[:-1], OTHER)
+        assert await store.is_right(OTHER) is False
+
     async def test_all_blobs_can_be_walked_over(self, store: BlobStore) -> None:
         await _store(store, CONTENT, DIGEST)
         await _store(store, b"other", OTHER)

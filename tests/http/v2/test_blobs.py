@@ -24,9 +24,13 @@ def published(house: House) -> House:
 @pytest.fixture
 async def warm(published: House) -> House:
     await published.call(PATH)
-    while len(published.fills):
-        await published.clock.sleep(0)
+    await _settled(published)
     return published
+
+
+async def _settled(house: House) -> None:
+    while len(house.fills):
+        await house.clock.sleep(0)
 
 
 async def test_a_cold_blob_comes_whole_with_its_headers(published: House) -> None:
@@ -187,3 +191,23 @@ async def test_a_stored_blob_that_the_disk_does_not_give_is_fetched_again(
     monkeypatch.setattr(warm.store, "open", fail)
     assert (await warm.call(PATH)).body == CONTENT
     assert len(warm.upstream.downloads) == 2
+
+
+async def test_a_blob_that_was_cut_short_on_the_disk_is_fetched_again(published: House) -> None:
+    manifest = b'{"layers":[{"digest":"%s","size":%d}]}' % (str(DIGEST).encode(), len(CONTENT))
+    published.upstream.manifests["library/demo", "latest"] = manifest
+    await published.call("/v2/library/demo/manifests/latest")
+    for _ in range(2):
+        assert (await published.call(PATH)).body == CONTENT
+        await _settled(published)
+        stored = next(published.folder.glob("blobs/*/*/*"))
+        assert stored.read_bytes() == CONTENT
+        stored.write_bytes(CONTENT[:1000])
+
+
+async def test_a_manifest_that_lies_about_a_size_drops_no_blob(warm: House) -> None:
+    manifest = b'{"layers":[{"digest":"%s","size":7}]}' % str(DIGEST).encode()
+    warm.upstream.manifests["library/liar", "latest"] = manifest
+    await warm.call("/v2/library/liar/manifests/latest")
+    assert (await warm.call(PATH.replace("demo", "liar"))).body == CONTENT
+    assert len(warm.upstream.downloads) == 1
