@@ -15,7 +15,7 @@ API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
 
 
 class Call:
-    """What is learnt on the way (``repository``, ``cache``) is there for the log when the answer is out."""
+    """What is learnt on the way (``repository``, ``cache``, ``reason``) is there for the log afterwards."""
 
     __slots__ = (
         "_headers",
@@ -24,6 +24,7 @@ class Call:
         "cache",
         "kind",
         "method",
+        "reason",
         "reference",
         "repository",
         "scope",
@@ -38,6 +39,8 @@ class Call:
         self.repository: Repository | None = None
         self.reference: Reference | None = None
         self.cache: str | None = None
+        self.reason: str | None = None
+        """Why the answer is an error, or broke off."""
         self.status = 0
         """The status that was sent; 0 before any was."""
         self.sent_bytes = 0

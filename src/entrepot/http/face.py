@@ -36,7 +36,8 @@ class Face:
             await self._answer(call)
         except EntrepotError as failure:
             # The answer has begun and cannot end well: returning breaks it off, visibly to the client.
-            log.warning("answer_broken", path=scope["path"], reason=str(failure))
+            call.reason = str(failure)
+            log.warning("answer_broken", path=scope["path"], reason=call.reason)
         finally:
             self._note(call, self._clock.monotonic() - begun)
 
@@ -68,5 +69,6 @@ class Face:
             repository=repository.name if repository is not None else None,
             reference=str(call.reference) if call.reference is not None else None,
             cache=call.cache,
+            reason=call.reason,
             user_agent=call.header(b"user-agent"),
         )

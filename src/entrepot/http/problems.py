@@ -57,6 +57,7 @@ async def reply_code(call: Call, code: ErrorCode, detail: str, headers: Headers 
 
 
 async def _reply(call: Call, status: HTTPStatus, code: ErrorCode, detail: str, headers: Headers) -> None:
+    call.reason = detail
     envelope = {"errors": [{"code": code.name, "message": code.message, "detail": detail}]}
     fixed = [(b"content-type", b"application/json"), API_VERSION]
     await call.reply(status, [*fixed, *headers], msgspec.json.encode(envelope))

@@ -24,7 +24,10 @@ _ENCODER = msgspec.json.Encoder()
 
 
 class AccessEntry(msgspec.Struct, tag_field="event", tag="request", gc=False):
-    """``size`` counts the bytes of body sent; ``cache`` says how the cache fared: hit, stale, miss..."""
+    """``size`` counts the bytes of body sent; ``cache`` says how the cache fared: hit, stale, miss...
+
+    ``reason`` tells why the answer is an error, or broke off; ``None`` for one that went well.
+    """
 
     time: datetime
     remote: str
@@ -37,6 +40,7 @@ class AccessEntry(msgspec.Struct, tag_field="event", tag="request", gc=False):
     repository: str | None = None
     reference: str | None = None
     cache: str | None = None
+    reason: str | None = None
     user_agent: str | None = None
 
 
@@ -104,11 +108,12 @@ def _as_json(entry: AccessEntry) -> bytes:
 
 
 def _as_text(entry: AccessEntry) -> bytes:
-    # Written as a literal: the path is the client's, and a terminal obeys control characters.
+    # Written as literals: what clients and upstreams say may hold control characters, which terminals obey.
     path = ascii(entry.path)[1:-1]
+    reason = "" if entry.reason is None else f" {ascii(entry.reason)[1:-1]}"
     milliseconds = entry.duration_seconds * 1000
     line = (
         f"{entry.time:%Y-%m-%d %H:%M:%S} {entry.remote} {entry.method} {path} {entry.status}"
-        f" {entry.size} B {milliseconds:.1f} ms {entry.cache or '-'}\n"
+        f" {entry.size} B {milliseconds:.1f} ms {entry.cache or '-'}{reason}\n"
     )
     return line.encode("ascii", "backslashreplace")

@@ -81,6 +81,7 @@ def test_a_request_is_one_object_a_line() -> None:
         "repository": "library/alpine",
         "reference": "3",
         "cache": "hit",
+        "reason": None,
         "user_agent": "containerd/2.1",
     }
 
@@ -170,3 +171,11 @@ def test_the_console_gets_text() -> None:
     assert stream.getvalue() == (
         b"2026-01-02 03:04:05 10.0.0.7 GET /v2/library/alpine/manifests/3 200 528 B 1.5 ms hit\n"
     )
+
+
+def test_the_console_tells_why_a_request_failed_and_obeys_nothing_in_it() -> None:
+    stream = BytesIO()
+    log = AccessLog(stream, "console", Tally())
+    log.record(msgspec.structs.replace(ENTRY, status=503, cache=None, reason="hub is\n\x1b[2J down"))
+    log.close()
+    assert stream.getvalue().endswith(b" 503 528 B 1.5 ms - hub is\\n\\x1b[2J down\n")
