@@ -44,11 +44,11 @@ class OpenBlob:
                 yield chunk
             if self.stop is not None and position < self.stop:
                 raise UpstreamDown(f"{self._what}: ended {self.stop - position} bytes too early")
-        except UpstreamTimeout:
-            self._endpoint.fail(FailureKind.TIMEOUT)
+        except UpstreamTimeout as failure:
+            self._endpoint.fail(FailureKind.TIMEOUT, str(failure))
             raise
-        except UpstreamDown:
-            self._endpoint.fail(FailureKind.BROKEN_BODY)
+        except UpstreamDown as failure:
+            self._endpoint.fail(FailureKind.BROKEN_BODY, str(failure))
             raise
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from math import inf
 from urllib.parse import urlsplit
@@ -79,6 +79,9 @@ class Endpoint:
         self._prefix = path.removeprefix("v2").lstrip("/") if f"{path}/".startswith("v2/") else path
         self._clock = clock
         self._state = breaker.CLOSED
+        self._is_known_down = False
+        self.changed: Callable[[str | None], None] = lambda _reason: None
+        """Told once why it is left alone from now on, and ``None`` when it answers again."""
         self._head_trusted_at: dict[str, float] = {}
 
     def name_of(self, repository: str) -> str:
@@ -140,13 +143,23 @@ class Endpoint:
 
     def succeed(self) -> None:
         self._state = breaker.on_success(self._state)
+        if self._is_known_down and self.health is Health.UP:
+            self._is_known_down = False
+            self.changed(None)
 
-    def fail(self, kind: FailureKind) -> None:
+    def fail(self, kind: FailureKind, reason: str) -> None:
         self._state = breaker.on_failure(self._state, self._clock.monotonic(), kind)
+        self._tell_if_down(reason)
 
-    def limit(self, seconds: float | None) -> None:
+    def limit(self, seconds: float | None, reason: str) -> None:
         """Note a 429 with its Retry-After."""
         self._state = breaker.on_rate_limit(self._state, self._clock.monotonic(), seconds)
+        self._tell_if_down(reason)
+
+    def _tell_if_down(self, reason: str) -> None:
+        if not self._is_known_down and self.health is Health.DOWN:
+            self._is_known_down = True
+            self.changed(reason)
 
 
 def origin_of(url: str) -> Origin:

@@ -53,7 +53,7 @@ class Failover:
         """
         slowest = max(self._endpoints, key=lambda endpoint: endpoint.longest_wait)
         if slowest.longest_wait > waited * _SHARE_OF_A_WAIT:
-            slowest.fail(FailureKind.TIMEOUT)
+            slowest.fail(FailureKind.TIMEOUT, f"no answer after {slowest.longest_wait:.1f} s")
 
     async def run(self, call: Callable[[Endpoint], Awaitable[T]]) -> T:
         """Return what ``call`` returns for the first endpoint where it succeeds.
@@ -113,15 +113,15 @@ class Failover:
 def _blame(endpoint: Endpoint, failure: RateLimited | UpstreamDown) -> None:
     match failure:
         case RateLimited():
-            endpoint.limit(failure.retry_after)
+            endpoint.limit(failure.retry_after, str(failure))
         case Busy():
             pass
         case WrongContent():
             endpoint.succeed()
         case UpstreamTimeout():
-            endpoint.fail(FailureKind.TIMEOUT)
+            endpoint.fail(FailureKind.TIMEOUT, str(failure))
         case UpstreamDown():
-            endpoint.fail(FailureKind.SERVER_ERROR)
+            endpoint.fail(FailureKind.SERVER_ERROR, str(failure))
         case _:
             assert_never(failure)
 

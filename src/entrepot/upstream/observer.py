@@ -1,4 +1,4 @@
-"""Counts what is asked of one upstream, as the metrics have it."""
+"""Counts what is asked of one upstream, as the metrics have it, and logs when it fails and recovers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamTimeout
 from entrepot.policy.breaker import Health
+from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream.answers import rate_limit
 from entrepot.upstream.endpoint import Endpoint
@@ -44,6 +45,17 @@ class Observer:
             self._metrics.ratelimit_remaining(self._upstream).set(told.remaining)
 
     def watch(self, endpoint: Endpoint) -> None:
-        """Show an endpoint's health as it is whenever the metrics are read: time alone changes it."""
+        """Show an endpoint's health as it is whenever the metrics are read, and log its changes.
+
+        Time alone changes it; the log says that it is up when it has answered again.
+        """
         gauge = self._metrics.endpoint_health(self._upstream, endpoint.url)
         gauge.set_function(lambda: _HEALTHS[endpoint.health])
+        endpoint.changed = lambda reason: self._changed(endpoint, reason)
+
+    def _changed(self, endpoint: Endpoint, reason: str | None) -> None:
+        fields = {"upstream": self._upstream, "endpoint": endpoint.url}
+        if reason is None:
+            log.info("endpoint_up", **fields)
+        else:
+            log.warning("endpoint_down", **fields, reason=reason, retry_after=endpoint.retry_after)

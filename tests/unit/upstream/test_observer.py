@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 
 import pytest
+from structlog.testing import capture_logs
 
 from entrepot.errors import ManifestNotHere, RateLimited
 from entrepot.oci.reference import Tag
@@ -80,3 +81,26 @@ async def test_the_health_of_an_endpoint_follows_its_breaker(
     clock.advance(60)
     shown.append(_value(metrics, "endpoint_health", endpoint=registry.url))
     assert shown == [0, 2, 0]
+
+
+async def test_the_log_tells_once_that_an_endpoint_fails_and_once_that_it_is_back(
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], clock: VirtualClock
+) -> None:
+    registry.content.add_image("app", "1")
+    upstream = connect(registry.url)
+    registry.misbehave("manifest", Fault(status=429, headers={"Retry-After": "60"}), times=2)
+    with capture_logs() as lines:
+        for _ in range(2):
+            with pytest.raises(RateLimited):
+                await upstream.get_manifest("app", TAG)
+        clock.advance(60)
+        with pytest.raises(RateLimited):
+            await upstream.get_manifest("app", TAG)
+        clock.advance(60)
+        for _ in range(2):
+            await upstream.get_manifest("app", TAG)
+    down, up = lines
+    named = {"upstream": "fake.test", "endpoint": registry.url}
+    assert "too many requests" in down.pop("reason")
+    assert down == {"event": "endpoint_down", "log_level": "warning", "retry_after": 60.0, **named}
+    assert up == {"event": "endpoint_up", "log_level": "info", **named}
