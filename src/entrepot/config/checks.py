@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import ssl
+from collections.abc import Callable, Iterator
 
+from entrepot.config.certificates import load_authorities, load_pair
 from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.config.tree import Node, Problem, did_you_mean
+from entrepot.errors import SettingsInvalid
 
 __all__ = ["check_settings"]
 
@@ -23,8 +26,11 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
         hint = did_you_mean(settings.default_upstream, names)
         yield Problem(tree.place_of("default_upstream"), "default_upstream", complaint + hint)
     yield from _check_hostnames(settings, tree)
+    if settings.tls is not None:
+        for complaint in _check_files(load_pair, settings.tls.certificate, settings.tls.key):
+            yield Problem(tree.place_of("tls", "key"), "tls.key", complaint)
     for name, upstream in settings.upstreams.items():
-        for setting, complaint in _check_credential(upstream):
+        for setting, complaint in (*_check_credential(upstream), *_check_certificates(upstream)):
             place = tree.place_of("upstreams", name, setting)
             yield Problem(place, f"upstreams.{name}.{setting}", complaint)
 
@@ -55,3 +61,21 @@ def _check_credential(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
         yield "client_cert", "expected the setting client_key as well"
     if upstream.client_key is not None and upstream.client_cert is None:
         yield "client_key", "expected the setting client_cert as well"
+
+
+def _check_certificates(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
+    """Yield the settings at fault, with the complaint."""
+    if upstream.client_cert is not None and upstream.client_key is not None:
+        for complaint in _check_files(load_pair, upstream.client_cert, upstream.client_key):
+            yield "client_key", complaint
+    if upstream.ca_file is not None:
+        for complaint in _check_files(load_authorities, upstream.ca_file):
+            yield "ca_file", complaint
+
+
+def _check_files(load: Callable[..., None], *files: str) -> Iterator[str]:
+    """Yield the complaint, if there is one, of loading the files as they are loaded to serve."""
+    try:
+        load(ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), *files)
+    except SettingsInvalid as failure:
+        yield str(failure)

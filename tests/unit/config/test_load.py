@@ -96,10 +96,10 @@ def test_the_first_upstream_is_the_default_where_docker_io_is_absent(load: Load)
 
 
 def test_paths_start_from_the_folder_of_the_file(load: Load, tmp_path: Path) -> None:
-    (tmp_path / "ca.pem").touch()
-    settings = load("data: ./data\nupstreams: {docker.io: {ca_file: ca.pem}}")
+    (tmp_path / "f").touch()
+    settings = load("data: ./data\nupstreams: {docker.io: {docker_config: f}}")
     assert settings.data == str(tmp_path / "data")
-    assert settings.upstreams["docker.io"].ca_file == str(tmp_path / "ca.pem")
+    assert settings.upstreams["docker.io"].docker_config == str(tmp_path / "f")
 
 
 def test_paths_of_other_sources_start_from_the_working_folder(
@@ -218,7 +218,6 @@ def test_settings_that_do_not_fit_together_are_refused(
         "{username: u, password_file: f}",
         "{credential_helper: sh}",
         "{docker_config: f}",
-        "{client_cert: f, client_key: f}",
         "{}",
     ],
 )
