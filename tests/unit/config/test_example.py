@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
+import shutil
 from pathlib import Path
 
 import yaml
 
 from entrepot.config.kinds import SETTINGS, fields_of, kind_of
 from entrepot.config.load import load_settings
-from entrepot.config.schema import UpstreamSettings
+from entrepot.config.schema import DEFAULT_UPSTREAMS, Settings, UpstreamSettings
 
 EXAMPLE = Path(__file__).parents[3] / "docs" / "entrepot.example.yaml"
 
 
-def test_it_loads_as_it_is() -> None:
-    settings = load_settings(EXAMPLE, {}, {})
-    assert list(settings.upstreams) == ["docker.io", "ghcr.io", "registry.example:5000"]
-    assert settings.cache.max_size == 200 << 30
+def test_copied_as_it_is_it_serves_two_registries_as_without_configuration() -> None:
+    upstreams = {name: DEFAULT_UPSTREAMS[name] for name in ("docker.io", "ghcr.io")}
+    assert load_settings(EXAMPLE, {}, {}) == Settings(data=str(EXAMPLE.parent / "data"), upstreams=upstreams)
 
 
 def test_with_its_further_settings_it_shows_every_setting_there_is() -> None:
@@ -29,15 +29,24 @@ def test_with_its_further_settings_it_shows_every_setting_there_is() -> None:
     assert document["upstreams"]["docker.io"].keys() | {"password"} == set(UpstreamSettings.__struct_fields__)
 
 
-def test_its_further_settings_load_too(tmp_path: Path) -> None:
-    for name in ("hub", "x.pem", "c.pem", "k.pem", "cache.pem", "cache.key"):
-        (tmp_path / name).touch()
+def test_its_further_settings_load_too(tmp_path: Path, certificates: Path) -> None:
+    (tmp_path / "hub").touch()
+    copies = {
+        "x.pem": "b.pem",
+        "c.pem": "a.pem",
+        "k.pem": "a.key",
+        "cache.pem": "b.pem",
+        "cache.key": "b.key",
+    }
+    for name, original in copies.items():
+        shutil.copy(certificates / original, tmp_path / name)
     one_way_to_a_password = re.sub(r".*(credential_helper|docker_config):.*\n", "", with_further_settings())
     file = tmp_path / "entrepot.yaml"
     file.write_text(one_way_to_a_password.replace("/run/secrets/", ""))
-    upstream = load_settings(file, {}, {}).upstreams["docker.io"]
-    assert upstream.password_file == str(tmp_path / "hub")
-    assert upstream.client_key == str(tmp_path / "k.pem")
+    settings = load_settings(file, {}, {})
+    assert list(settings.upstreams) == ["docker.io", "ghcr.io", "registry.example:5000"]
+    assert settings.upstreams["docker.io"].password_file == str(tmp_path / "hub")
+    assert settings.upstreams["docker.io"].client_key == str(tmp_path / "k.pem")
 
 
 def with_further_settings() -> str:
