@@ -26,10 +26,23 @@ class _Upstream(click.ParamType[tuple[str, list[str]]]):
     def convert(
         self, value: str, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, list[str]]:
-        name, _, urls = value.partition("=")
+        name, equals, text = value.partition("=")
+        urls = [url.strip() for url in text.split(",") if url.strip()]
         if not name:
             self.fail(f"{value!r} begins with no name", param, ctx)
-        return name, [url.strip() for url in urls.split(",") if url.strip()]
+        if equals and not urls:
+            self.fail(f"{value!r} ends without a URL: say {name} alone for its own host", param, ctx)
+        return name, urls
+
+
+def _refuse_repeated(
+    _context: click.Context, _parameter: click.Parameter, value: tuple[tuple[str, list[str]], ...]
+) -> tuple[tuple[str, list[str]], ...]:
+    names = [name for name, _ in value]
+    for name in names:
+        if names.count(name) > 1:
+            raise click.BadParameter(f"{name} is given twice: name all its URLs at once, {name}=URL,URL")
+    return value
 
 
 @click.command()
@@ -41,6 +54,7 @@ class _Upstream(click.ParamType[tuple[str, list[str]]]):
     "upstreams",
     multiple=True,
     type=_Upstream(),
+    callback=_refuse_repeated,
     metavar="NAME[=URL,...]",
     help="Add a registry, or put it in the place of the configured one. May be repeated.",
 )

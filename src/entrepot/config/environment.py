@@ -28,8 +28,10 @@ _READ_ELSEWHERE = (FILE_VARIABLE, UPSTREAMS_VARIABLE, f"{PREFIX}REQUIRE_CLIENTS"
 _LEVEL = "__"
 
 # Kubernetes tells every pod of a service named "entrepot", or "entrepot-...", by variables like these.
+# ENTREPOT_PORT alone may be meant for us: only by its value it is told apart.
 _OF_KUBERNETES = re.compile(
-    rf"{PREFIX}(\w+_)?(SERVICE_HOST|SERVICE_PORT(_\w+)?|PORT(_\d+_(TCP|UDP|SCTP)(_\w+)?)?)"
+    rf"{PREFIX}(\w+_)?(SERVICE_HOST=|SERVICE_PORT(_\w+)?=|PORT_\d+_(TCP|UDP|SCTP)(_\w+)?=|PORT=(tcp|udp|sctp)://).*",
+    re.DOTALL,
 )
 
 
@@ -61,9 +63,8 @@ def read_variables(environ: Mapping[str, str], upstreams: Iterable[str], problem
         elif len(paths) > 1:
             names = " and ".join(".".join(path) for path, _ in paths)
             problems.append(Problem(_place(variable), "", f"expected one setting, and it names {names}"))
-        elif not paths and not _OF_KUBERNETES.fullmatch(variable):
-            complaint = "no such setting" + did_you_mean(variable, list(known))
-            problems.append(Problem(_place(variable), "", complaint))
+        elif not paths and not _OF_KUBERNETES.fullmatch(f"{variable}={environ[variable]}"):
+            problems.append(Problem(_place(variable), "", _complaint(variable, known)))
     return root
 
 
@@ -77,6 +78,17 @@ def _known(upstreams: Iterable[str]) -> dict[str, list[tuple[tuple[str, ...], Ki
     for path, kind in settings:
         known.setdefault(variable_name(*path), []).append((path, kind))
     return known
+
+
+def _complaint(variable: str, known: Iterable[str]) -> str:
+    """Tell what is unknown: an upstream, or a setting."""
+    of_upstreams = UPSTREAMS_VARIABLE + _LEVEL
+    names = {name.removeprefix(of_upstreams) for name in known if name.startswith(of_upstreams)}
+    named = variable.upper().removeprefix(of_upstreams)
+    if named != variable.upper() and not any(named.startswith(name + _LEVEL) for name in names):
+        name = named.split(_LEVEL)[0]
+        return f"no upstream is called {name}" + did_you_mean(name, names)
+    return "no such setting" + did_you_mean(variable, known)
 
 
 def _walk(path: tuple[str, ...], section: Kind) -> Iterator[tuple[tuple[str, ...], Kind]]:

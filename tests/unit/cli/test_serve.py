@@ -107,6 +107,11 @@ def test_the_exit_code_is_that_of_the_application(
         (["--listen", "nowhere"], "command line: listen: expected HOST:PORT"),
         (["--upstream", "=http://a"], "begins with no name"),
         (
+            ["--upstream", "a.example="],
+            "'a.example=' ends without a URL: say a.example alone",
+        ),
+        (["--upstream", "a.io=http://a", "--upstream", "a.io=http://b"], "a.io is given twice"),
+        (
             ["--upstream", "a.example=nowhere"],
             "command line: upstreams.a.example.endpoints[0]: expected a URL",
         ),

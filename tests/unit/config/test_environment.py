@@ -84,8 +84,16 @@ def test_a_variable_set_to_nothing_counts_as_not_set() -> None:
 def test_a_variable_that_names_no_setting_is_refused_with_a_suggestion() -> None:
     assert complaints(ENTREPOT_LISTN=":1", ENTREPOT_UPSTREAMS__QUAI_IO__USERNAME="u") == [
         "ENTREPOT_LISTN: no such setting; did you mean ENTREPOT_LISTEN?",
-        "ENTREPOT_UPSTREAMS__QUAI_IO__USERNAME: no such setting; did you mean ENTREPOT_UPSTREAMS__QUAY_IO__USERNAME?",
+        "ENTREPOT_UPSTREAMS__QUAI_IO__USERNAME: no upstream is called QUAI_IO; did you mean QUAY_IO?",
     ]
+    assert complaints(ENTREPOT_UPSTREAMS__QUAY_IO__USERNAM="u") == [
+        "ENTREPOT_UPSTREAMS__QUAY_IO__USERNAM: no such setting; did you mean ENTREPOT_UPSTREAMS__QUAY_IO__USERNAME?"
+    ]
+
+
+def test_a_port_is_refused_that_kubernetes_does_not_announce() -> None:
+    (told,) = complaints(ENTREPOT_PORT="5001")
+    assert told.startswith("ENTREPOT_PORT: no such setting")
 
 
 def test_a_wrong_value_is_refused_with_variable_and_key() -> None:
