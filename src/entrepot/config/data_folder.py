@@ -23,7 +23,14 @@ def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, l
     try:
         return _created(system)
     except SettingsInvalid:
+        pass
+    try:
         return _created(local)
+    except SettingsInvalid as failure:
+        raise SettingsInvalid(
+            f"data: neither {system} nor {local.absolute()} can be written;"
+            " name a folder with --data or ENTREPOT_DATA"
+        ) from failure
 
 
 def _created(folder: Path) -> Path:

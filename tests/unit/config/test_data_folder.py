@@ -28,3 +28,13 @@ def test_a_configured_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> N
     (tmp_path / "file").touch()
     with pytest.raises(SettingsInvalid, match=f"data: {tmp_path}/file cannot be created: File exists"):
         prepare_data_folder(str(tmp_path / "file"))
+
+
+def test_where_no_folder_can_be_had_it_is_told_how_to_name_one(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    system, local = tmp_path / "file" / "system", tmp_path / "file" / "local"
+    with pytest.raises(SettingsInvalid) as failure:
+        prepare_data_folder(None, system, local)
+    assert str(failure.value) == (
+        f"data: neither {system} nor {local} can be written; name a folder with --data or ENTREPOT_DATA"
+    )
