@@ -14,7 +14,8 @@ __all__ = ["render_reference"]
 _INTRODUCTION = """\
 # Command line
 
-`entrepot`, or `python -m entrepot`. Exit codes: 0 done, 1 failed at run time, 2 wrong usage or configuration.
+`entrepot`, or `python -m entrepot`. Exit codes: 0 done; 1 failed at run time, also where the port or the data
+folder is another process's; 2 wrong usage or configuration.
 
 Shells complete commands and options after `eval "$(_ENTREPOT_COMPLETE=bash_source entrepot)"`; for others say
 `zsh_source`, or `_ENTREPOT_COMPLETE=fish_source entrepot | source`.

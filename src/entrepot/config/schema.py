@@ -201,9 +201,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Folder | None,
         Meta(description="Folder of the cache; none means /var/lib/entrepot if writable, else ./data."),
     ] = None
-    default_upstream: Annotated[str, Meta(description="The upstream of requests that name none.")] = (
-        "docker.io"
-    )
+    default_upstream: Annotated[
+        str,
+        Meta(
+            description="The upstream of requests that name none; where docker.io is not among the upstreams,"
+            " the first of them."
+        ),
+    ] = "docker.io"
     tls: Annotated[TlsSettings | None, Meta(description="Serve HTTPS; without it, HTTP.")] = None
     drain_timeout: Annotated[
         Seconds, Meta(description="How long running answers may take to finish at SIGTERM.")

@@ -8,7 +8,7 @@ import pytest
 from click.testing import CliRunner
 
 from entrepot.cli.main import main
-from entrepot.errors import DiskFull, SettingsInvalid
+from entrepot.errors import DiskFull, EntrepotError, SettingsInvalid, StoreFailed
 
 HEAVY = ("aiohttp", "sqlalchemy", "uvloop", "yaml", "msgspec")
 
@@ -37,6 +37,8 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
             "x.yaml:1: a: wrong\nx.yaml:2: b: wrong\n",
         ),
         (DiskFull("no room in /data"), 1, "entrepot: no room in /data\n"),
+        (StoreFailed("/data is in use by process 7"), 1, "entrepot: /data is in use by process 7\n"),
+        (EntrepotError("listen: cannot serve on :80"), 1, "entrepot: listen: cannot serve on :80\n"),
         (OSError(98, "Address already in use"), 1, "entrepot: [Errno 98] Address already in use\n"),
     ],
 )
