@@ -17,10 +17,13 @@ __all__ = ["command"]
 
 
 def _read_url(_context: click.Context, _parameter: click.Parameter, value: str) -> str:
+    if "@" in value:  # Not shown: a password may be in it.
+        raise click.BadParameter("expected a URL without user and password: the cache asks for none")
     try:
         url = check_endpoint(value, Path())
     except ValueError as error:
-        raise click.BadParameter(f"{error}, found {value!r}") from error
+        expected = "expected the URL of the cache, such as http://cache.example:5000"
+        raise click.BadParameter(f"{expected}, its port from 1 to 65535, found {value!r}") from error
     if urlsplit(url).path:
         raise click.BadParameter("expected a URL without a path: clients accept none for a registry")
     return url
@@ -60,6 +63,9 @@ def command(*, client: str, url: str, upstreams: tuple[str, ...], file: Path | N
     The files go to standard output, so that one alone can be redirected to its place; where they go
     and what else is to be done, to standard error.
     """
+    if client == "podman" and "[" in url:
+        complaint = "expected a host name or an IPv4 address: Podman's names of images hold no IPv6 address"
+        raise click.BadParameter(complaint, param_hint="'--url'")
     every_registry = client == "containerd" and not upstreams
     names = upstreams or tuple(load_settings(file, os.environ, {}).upstreams)
     setup = CLIENTS[client](Cache(url), () if every_registry else names)

@@ -70,10 +70,13 @@ def _docker(cache: Cache, upstreams: Sequence[str]) -> ClientSetup:
     if cache.is_plain and not cache.is_loopback:  # dockerd trusts loopback addresses without TLS by itself.
         daemon["insecure-registries"] = [cache.address]
     others = [name for name in upstreams if name != DOCKER_HUB and ":" not in name] or ["ghcr.io"]
+    file = ClientFile("/etc/docker/daemon.json", json.dumps(daemon, indent=2) + "\n")
     return ClientSetup(
-        (ClientFile("/etc/docker/daemon.json", json.dumps(daemon, indent=2) + "\n"),),
+        (file,) if daemon else (),
         (
-            "Where the file exists, add these keys to it. Then: systemctl reload docker",
+            "Where the file exists, add these keys to it. Then: systemctl reload docker"
+            if daemon
+            else f"Nothing to write: {DOCKER_HUB} is not among the registries.",
             "dockerd has mirrors for docker.io only. Images of other registries go by the cache's address:",
             f"  docker pull {cache.address}/{others[0]}/NAME",
         ),
@@ -83,9 +86,11 @@ def _docker(cache: Cache, upstreams: Sequence[str]) -> ClientSetup:
 def _containerd(cache: Cache, upstreams: Sequence[str]) -> ClientSetup:
     content = f'[host."{cache.url}"]\n  capabilities = ["pull", "resolve"]\n'
     folders = upstreams or ["_default"]
+    apart = "Each file has its own place: redirect one at a time, by one --upstream."
     return ClientSetup(
         tuple(ClientFile(f"/etc/containerd/certs.d/{folder}/hosts.toml", content) for folder in folders),
         (
+            *([apart] if len(folders) > 1 else []),
             "In /etc/containerd/config.toml, the registry's config_path must be /etc/containerd/certs.d:",
             '  containerd 2.x: [plugins."io.containerd.cri.v1.images".registry]',
             '  containerd 1.x: [plugins."io.containerd.grpc.v1.cri".registry]',

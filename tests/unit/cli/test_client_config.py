@@ -54,6 +54,12 @@ def test_dockerd_gets_no_mirror_where_the_cache_has_no_docker_io() -> None:
     assert "docker pull cache.example:5000/quay.io/NAME" in result.stderr
 
 
+def test_dockerd_is_given_no_file_where_there_is_nothing_to_write() -> None:
+    result = run("docker", SECURE, "--upstream", "quay.io")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert result.stderr.startswith("Nothing to write: docker.io is not among the registries.\n")
+
+
 def test_containerd_gets_one_file_for_every_registry() -> None:
     assert toml("containerd", PLAIN) == {"host": {PLAIN: {"capabilities": ["pull", "resolve"]}}}
     assert stdout("containerd", PLAIN).startswith("# /etc/containerd/certs.d/_default/hosts.toml\n")
@@ -67,6 +73,11 @@ def test_containerd_gets_a_file_for_each_registry_that_is_named() -> None:
         "# /etc/containerd/certs.d/quay.io/hosts.toml",
     ]
     assert [tomllib.loads(file)["host"].keys() for file in files] == [{SECURE}, {SECURE}]
+
+
+def test_several_files_for_containerd_are_to_be_redirected_one_at_a_time() -> None:
+    assert "redirect one at a time" in run("containerd", SECURE, *HUB_AND_QUAY).stderr
+    assert "redirect one at a time" not in run("containerd", SECURE, "--upstream", "quay.io").stderr
 
 
 def test_containerd_is_told_where_both_its_major_versions_want_the_folder_named() -> None:
@@ -143,12 +154,30 @@ def test_the_place_of_the_file_is_told_apart_from_its_content(client: str, path:
 
 
 @pytest.mark.parametrize(
-    "url", ["cache.example:5000", "http://cache.example/path", "https://u:p@cache.example", "ftp://x"]
+    "url",
+    [
+        "cache.example:5000",
+        "http://cache.example:99999",
+        "http://cache.example/path",
+        "https://u:p@cache.example",
+        "ftp://x",
+    ],
 )
 def test_an_address_that_clients_cannot_use_is_refused(url: str) -> None:
     result = run("docker", url)
     assert result.exit_code == 2
     assert "Invalid value for '--url': expected" in result.stderr
+
+
+@pytest.mark.parametrize("url", ["https://u:hunter2@cache.example", "u:hunter2@cache.example"])
+def test_a_password_in_the_address_is_not_shown(url: str) -> None:
+    assert "hunter2" not in run("docker", url).output
+
+
+def test_podman_cannot_name_a_cache_by_its_ipv6_address() -> None:
+    result = run("podman", "http://[::1]:5000")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "Invalid value for '--url': expected a host name or an IPv4 address" in result.stderr
 
 
 def test_a_name_that_is_no_registrys_is_refused() -> None:
