@@ -88,6 +88,8 @@ def _complaint(variable: str, known: Iterable[str]) -> str:
     if named != variable.upper() and not any(named.startswith(name + _LEVEL) for name in names):
         name = named.split(_LEVEL)[0]
         return f"no upstream is called {name}" + did_you_mean(name, names)
+    if variable == f"{PREFIX}PORT":
+        return f"no such setting: the port goes to {variable_name('listen')}, like :5000"
     return "no such setting" + did_you_mean(variable, known)
 
 

@@ -92,8 +92,9 @@ def test_a_variable_that_names_no_setting_is_refused_with_a_suggestion() -> None
 
 
 def test_a_port_is_refused_that_kubernetes_does_not_announce() -> None:
-    (told,) = complaints(ENTREPOT_PORT="5001")
-    assert told.startswith("ENTREPOT_PORT: no such setting")
+    assert complaints(ENTREPOT_PORT="5001") == [
+        "ENTREPOT_PORT: no such setting: the port goes to ENTREPOT_LISTEN, like :5000"
+    ]
 
 
 def test_a_wrong_value_is_refused_with_variable_and_key() -> None:
