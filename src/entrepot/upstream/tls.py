@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import ssl
 
+from entrepot.config.certificates import load_authorities, load_pair
 from entrepot.config.schema import UpstreamSettings
-from entrepot.errors import SettingsInvalid
 
 __all__ = ["TlsContexts"]
 
@@ -29,7 +29,7 @@ class TlsContexts:
             self._elsewhere = _trusting(settings)
         if settings.client_cert:
             self._endpoints = _trusting(settings)
-            _show(self._endpoints, settings.client_cert, settings.client_key)
+            load_pair(self._endpoints, settings.client_cert, settings.client_key or settings.client_cert)
 
     def for_endpoints(self) -> ssl.SSLContext:
         return self._endpoints or self.for_elsewhere()
@@ -46,22 +46,8 @@ def _system_context() -> ssl.SSLContext:
 def _trusting(settings: UpstreamSettings) -> ssl.SSLContext:
     context = ssl.create_default_context()
     if settings.ca_file:
-        try:
-            context.load_verify_locations(settings.ca_file)
-        except (OSError, ssl.SSLError) as error:
-            raise SettingsInvalid(
-                f"ca_file {settings.ca_file} is no readable PEM file of certificates: {error}"
-            ) from error
+        load_authorities(context, settings.ca_file)
     if settings.insecure_skip_verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
-
-
-def _show(context: ssl.SSLContext, certificate: str, key: str | None) -> None:
-    try:
-        context.load_cert_chain(certificate, key)
-    except (OSError, ssl.SSLError) as error:
-        raise SettingsInvalid(
-            f"client_cert {certificate} and its client_key cannot be used: {error}"
-        ) from error
