@@ -5,19 +5,23 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import gc
+import os
 import resource
 import signal
+import socket
 import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack, suppress
+from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
 
 import msgspec
 import uvloop
 
+from entrepot.config.certificates import load_pair
 from entrepot.config.data_folder import prepare_data_folder
 from entrepot.config.forms import parse_listen
 from entrepot.config.schema import FreshnessSettings, Settings, TlsSettings, UpstreamSettings
@@ -29,7 +33,7 @@ from entrepot.engine.reconcile import Reconciliation
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
-from entrepot.errors import EntrepotError, MetadataFailed, SettingsInvalid
+from entrepot.errors import EntrepotError, MetadataFailed
 from entrepot.http.face import Face
 from entrepot.http.server.asgi import Scope
 from entrepot.http.server.serve import Server
@@ -51,7 +55,7 @@ from entrepot.upstream.registry import RegistryUpstream
 __all__ = ["serve"]
 
 _FLUSH_SECONDS = 5.0
-_NEED_RESTART = ("listen", "tls", "data", "cache", "log.access")
+_NEED_RESTART = ("listen", "tls", "data", "cache", "log.access", "log.format")
 
 # Of mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -63,7 +67,7 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     """Run the cache until SIGTERM or SIGINT; return the exit status.
 
     ``reload`` reads the settings anew, at SIGHUP.  Raises ``EntrepotError`` where the data
-    folder cannot be used.
+    folder cannot be used, or nobody can be listened to.
     """
     configure_log(settings.log.level, settings.log.format)
     _raise_descriptor_limit()
@@ -86,9 +90,6 @@ async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path)
         await application.start()
         gc.freeze()
         await stop.wait()
-    except OSError as failure:
-        message = f"listen: cannot serve on {settings.listen}: {failure.strerror or failure}"
-        raise SettingsInvalid(message) from failure
     finally:
         await application.stop()
     return 0
@@ -98,11 +99,13 @@ class Application:
     """All parts, put together; ``start``, then ``stop``."""
 
     def __init__(self, settings: Settings, folder: Path) -> None:
-        self._settings = settings
+        self._settings = self._started_with = settings
+        self._folder = folder
         self._clock = _SystemClock()
         self._metrics = Metrics()
         self._upstreams: dict[str, RegistryUpstream] = {}
         self._retired: list[RegistryUpstream] = []
+        self._is_listening = False
         self._is_draining = False
         self._tasks = Tasks(_log_crash)
         self._store = FilesystemBlobs(folder)
@@ -121,18 +124,23 @@ class Application:
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._access = self._build_access_log(settings)
-        self._server = Server(self._build_face(), tls=_tls_context(settings.tls), on_error=_log_error)
+        self._tls = _tls_context(settings.tls)
+        self._server = Server(self._build_face(), tls=self._tls, on_error=_log_error)
 
     async def start(self) -> None:
         flushing = every(_FLUSH_SECONDS, self._flush_uses, self._clock, "flush uses")
         _ = self._tasks.spawn(flushing, "flush uses")
         reconciliation = Reconciliation(self._store, self._metadata, self._metadata, self._clock)
         _ = self._tasks.spawn(reconciliation.run(), "reconcile blobs")
-        addresses = await self._server.start(*parse_listen(self._settings.listen))
+        addresses = await self._listen(self._settings.listen)
+        self._is_listening = True
         log.info(
             "listening",
-            addresses=[f"{host}:{port}" for host, port in addresses],
+            addresses=[f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses],
+            scheme="http" if self._tls is None else "https",
+            data=str(self._folder.absolute()),
             upstreams=list(self._upstreams),
+            version=version("entrepot"),
         )
 
     def reload(self, load: Callable[[], Settings]) -> None:
@@ -143,15 +151,18 @@ class Application:
         except EntrepotError as failure:
             log.error("settings_refused", reason=str(failure))
             return
-        configure_log(settings.log.level, settings.log.format)
-        fixed = [name for name in _NEED_RESTART if _differ(name, self._settings, settings)]
+        self._renew_certificate()
+        # In the form of the lines of requests, which share the stream, and stay as they are.
+        configure_log(settings.log.level, self._started_with.log.format)
+        fixed = [name for name in _NEED_RESTART if _differ(name, self._started_with, settings)]
         self._settings = settings
         log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
 
     async def stop(self) -> None:
         """Let running answers finish; leave fills to be resumed; write down what is in memory."""
         self._is_draining = True
-        log.info("draining", connections=self._server.connections)
+        if self._is_listening:
+            log.info("draining", connections=self._server.connections)
         async with AsyncExitStack() as ending:  # Ended in reverse, each though another failed to.
             if self._access is not None:
                 ending.callback(self._access.close)
@@ -163,7 +174,28 @@ class Application:
             for part in (self._fills, self._lists, self._blobs, self._manifests, self._tasks):
                 ending.push_async_callback(part.close)
             ending.push_async_callback(self._server.stop, self._settings.drain_timeout)
-        log.info("stopped")
+        if self._is_listening:
+            log.info("stopped")
+
+    async def _listen(self, listen: str) -> list[tuple[str, int]]:
+        try:
+            return await self._server.start(*parse_listen(listen))
+        except OSError as failure:
+            # The library adds to the system's words what it was doing; those of a resolver are its own.
+            number = None if isinstance(failure, socket.gaierror) else failure.errno
+            reason = os.strerror(number) if number else failure.strerror or failure
+            raise EntrepotError(f"cannot listen on {listen}: {reason}") from failure
+
+    def _renew_certificate(self) -> None:
+        """Have new connections shown what the files hold by now; keep the old where that is of no use."""
+        files = self._started_with.tls
+        if self._tls is None or files is None:
+            return
+        try:
+            _tls_context(files)  # A pair that does not fit would cost the live context its key.
+            load_pair(self._tls, files.certificate, files.key)
+        except EntrepotError as failure:
+            log.error("certificate_refused", reason=str(failure))
 
     def _build_sites(self, settings: Settings) -> tuple[UpstreamTable, Mapping[str, Site]]:
         """Make the table of upstreams; one whose settings did not change stays, connections and all."""
@@ -231,12 +263,7 @@ def _tls_context(settings: TlsSettings | None) -> ssl.SSLContext | None:
     if settings is None:
         return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(settings.certificate, settings.key)
-    except (OSError, ssl.SSLError) as failure:
-        raise SettingsInvalid(
-            f"tls: {settings.certificate} and {settings.key} are no certificate and its key: {failure}"
-        ) from failure
+    load_pair(context, settings.certificate, settings.key)
     return context
 
 

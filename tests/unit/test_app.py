@@ -1,6 +1,12 @@
 from __future__ import annotations
 
+import asyncio
+import socket
+import ssl
+import subprocess
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -9,8 +15,8 @@ from structlog.testing import capture_logs
 
 from entrepot import app
 from entrepot.app import Application
-from entrepot.config.schema import LogSettings, Settings
-from entrepot.errors import MetadataFailed
+from entrepot.config.schema import LogSettings, Settings, TlsSettings
+from entrepot.errors import EntrepotError, MetadataFailed, SettingsInvalid
 from entrepot.metadata import schema
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
@@ -59,11 +65,11 @@ async def test_a_reload_names_what_counts_only_at_the_next_start(settings: Setti
     application = Application(settings, tmp_path)
     changed = msgspec.structs.replace(settings, listen=":1", log=LogSettings(access=True, level="debug"))
     with capture_logs() as lines:
-        application.reload(lambda: changed)
+        for reloaded in (changed, changed, settings):
+            application.reload(lambda reloaded=reloaded: reloaded)  # type: ignore[misc]  # its type is plain
     await application.stop()
-    assert [line["changed_at_restart"] for line in lines if line["event"] == "settings_reloaded"] == [
-        ["listen", "log.access"]
-    ]
+    told = [line["changed_at_restart"] for line in lines if line["event"] == "settings_reloaded"]
+    assert told == [["listen", "log.access"], ["listen", "log.access"], []]
 
 
 async def test_a_blob_that_cannot_be_recorded_is_stored_all_the_same(
@@ -76,3 +82,92 @@ async def test_a_blob_that_cannot_be_recorded_is_stored_all_the_same(
     assert [line["event"] for line in lines] == ["blob_not_recorded"]
     with pytest.raises(MetadataFailed):
         await application.stop()
+
+
+def _certify(settings: TlsSettings, name: str, *passphrase: str) -> None:
+    new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2"]
+    secret = ["-passout", f"pass:{passphrase[0]}"] if passphrase else ["-nodes"]
+    files = ["-subj", f"/CN={name}", "-keyout", settings.key, "-out", settings.certificate]
+    subprocess.run([*new, *secret, *files], check=True, capture_output=True, timeout=30)
+
+
+@pytest.fixture
+def tls(tmp_path: Path) -> TlsSettings:
+    tls = TlsSettings(certificate=str(tmp_path / "cache.pem"), key=str(tmp_path / "cache.key"))
+    _certify(tls, "first")
+    return tls
+
+
+async def _shown(address: str) -> bytes:
+    """Return the certificate that a client sees."""
+    host, _, port = address.rpartition(":")
+    context = ssl.create_default_context()
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    _, writer = await asyncio.open_connection(host, int(port), ssl=context)
+    shown = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
+    writer.close()
+    await writer.wait_closed()
+    return bytes(shown)
+
+
+def _listening(lines: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
+    (line,) = [line for line in lines if line["event"] == "listening"]
+    return line
+
+
+def _stored(tls: TlsSettings) -> bytes:
+    return ssl.PEM_cert_to_DER_cert(Path(tls.certificate).read_text())
+
+
+async def test_a_reload_shows_a_renewed_certificate_and_keeps_it_from_a_wrong_one(
+    settings: Settings, tls: TlsSettings, tmp_path: Path
+) -> None:
+    settings = msgspec.structs.replace(settings, tls=tls)
+    application = Application(settings, tmp_path)
+    with capture_logs() as lines:
+        await application.start()
+        (address,) = _listening(lines)["addresses"]
+        first = _stored(tls)
+        assert await _shown(address) == first
+        _certify(tls, "second")
+        application.reload(lambda: settings)
+        second = _stored(tls)
+        assert await _shown(address) == second != first
+        _certify(tls, "third", "secret")
+        application.reload(lambda: settings)
+        assert await _shown(address) == second
+        await application.stop()
+    (refused,) = [line for line in lines if line["event"] == "certificate_refused"]
+    assert "passphrase" in refused["reason"]
+
+
+def test_a_key_with_a_passphrase_is_refused_without_a_question(
+    settings: Settings, tls: TlsSettings, tmp_path: Path
+) -> None:
+    _certify(tls, "locked", "secret")
+    with pytest.raises(SettingsInvalid, match="passphrase: give it without one"):
+        Application(msgspec.structs.replace(settings, tls=tls), tmp_path)
+
+
+async def test_a_busy_port_is_a_failure_but_no_wrong_setting(settings: Settings, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as busy, capture_logs() as lines:
+        listen = f"127.0.0.1:{busy.getsockname()[1]}"
+        application = Application(msgspec.structs.replace(settings, listen=listen), tmp_path)
+        with pytest.raises(EntrepotError) as failed:
+            await application.start()
+        await application.stop()
+    assert str(failed.value) == f"cannot listen on {listen}: Address already in use"
+    assert not isinstance(failed.value, SettingsInvalid)
+    assert not {line["event"] for line in lines} & {"listening", "draining", "stopped"}
+
+
+async def test_the_log_tells_where_it_listens_and_what_it_is(settings: Settings, tmp_path: Path) -> None:
+    application = Application(msgspec.structs.replace(settings, listen="[::1]:0"), tmp_path)
+    with capture_logs() as lines:
+        await application.start()
+        await application.stop()
+    listening = _listening(lines)
+    (address,) = listening["addresses"]
+    assert address.startswith("[::1]:")
+    assert (listening["scheme"], listening["data"]) == ("http", str(tmp_path))
+    assert listening["version"]
