@@ -52,8 +52,8 @@ class Metrics:
     """What is counted, in a registry of its own.
 
     Words of the labels: ``kind`` is manifest, blob, tags, referrers, catalog or other;
-    ``outcome`` of a request is hit, stale, miss, error or none, of an upstream's answer ok,
-    not_found, refused, rate_limited, timeout or error.
+    ``outcome`` of a request is hit, revalidated, stale, miss, error or none, of an upstream's
+    answer ok, not_found, refused, rate_limited, timeout or error.
     """
 
     def __init__(self) -> None:
@@ -80,7 +80,7 @@ class Metrics:
             "upstream_requests_total", "upstream kind outcome", "Requests sent to upstreams."
         )
         self.upstream_seconds = histogram(
-            "upstream_request_seconds", "upstream kind", "Seconds from such a request to its answer's head."
+            "upstream_request_seconds", "upstream kind", "Seconds from request to the answer's head."
         )
         self.received_bytes = counter(
             "received_bytes_total", "upstream kind", "Bytes of content received from upstreams."

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from entrepot.engine.revalidation import Cache
 from entrepot.telemetry.described import Described
 from entrepot.telemetry.metrics import CONTENT_TYPE, Family, Metrics
 from entrepot.telemetry.requests import RequestCounts
@@ -36,6 +37,15 @@ def test_the_docs_list_every_metric_and_no_other() -> None:
         for row in ROW.finditer(DOCS.read_text())
     )
     assert documented == Metrics().table
+
+
+def test_the_docs_explain_every_outcome_of_a_request_and_no_other() -> None:
+    explained = re.findall(r"^\| `(\w+)` \| [^|]+ \|$", DOCS.read_text(), re.MULTILINE)
+    assert sorted(explained) == sorted([*Cache, "error", "none"])
+
+
+def test_the_docs_keep_to_lines_of_120_characters() -> None:
+    assert [line for line in DOCS.read_text().splitlines() if len(line) > 120] == []
 
 
 def test_what_is_counted_is_rendered() -> None:
