@@ -7,6 +7,7 @@ import ctypes
 import gc
 import os
 import resource
+import secrets
 import signal
 import socket
 import ssl
@@ -101,6 +102,8 @@ class Application:
     def __init__(self, settings: Settings, folder: Path) -> None:
         self._settings = self._started_with = settings
         self._folder = folder
+        # Random, for caches of one host name may be chained: each knows a loop by its own word.
+        self._via = f"1.1 entrepot-{secrets.token_hex(8)}"
         self._clock = _SystemClock()
         self._metrics = Metrics()
         self._upstreams: dict[str, RegistryUpstream] = {}
@@ -203,7 +206,7 @@ class Application:
         upstreams = {
             name: self._upstreams[name]
             if name in self._upstreams and before.get(name) == configured
-            else RegistryUpstream(name, configured, self._clock, self._metrics)
+            else RegistryUpstream(name, configured, self._clock, self._metrics, via=self._via)
             for name, configured in settings.upstreams.items()
         }
         kept = set(map(id, upstreams.values()))
@@ -223,7 +226,7 @@ class Application:
     def _build_face(self) -> Face:
         registry = Registry(self._sites, self._manifests, self._blobs, self._lists)
         status = Status(self._obstacle, self._render_metrics)
-        return Face(registry, status, self._metrics, self._access, self._clock)
+        return Face(registry, status, self._metrics, self._access, self._clock, via=self._via)
 
     async def _note_stored(self, digest: Digest, size: int) -> None:
         try:

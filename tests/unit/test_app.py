@@ -15,12 +15,13 @@ from structlog.testing import capture_logs
 
 from entrepot import app
 from entrepot.app import Application
-from entrepot.config.schema import LogSettings, Settings, TlsSettings
+from entrepot.config.schema import LogSettings, Settings, TlsSettings, UpstreamSettings
 from entrepot.errors import EntrepotError, MetadataFailed, SettingsInvalid
 from entrepot.metadata import schema
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.storage.layout import blob_path
+from entrepot.testing.exchange import ask
 
 DIGEST = Digest.of(b"blob")
 
@@ -171,3 +172,18 @@ async def test_the_log_tells_where_it_listens_and_what_it_is(settings: Settings,
     assert address.startswith("[::1]:")
     assert (listening["scheme"], listening["data"]) == ("http", str(tmp_path))
     assert listening["version"]
+
+
+async def test_a_cache_that_is_its_own_upstream_says_so(settings: Settings, tmp_path: Path) -> None:
+    application = Application(settings, tmp_path)
+    with capture_logs() as lines:
+        await application.start()
+        url = f"http://{_listening(lines)['addresses'][0]}"
+        itself = msgspec.structs.replace(
+            settings, upstreams={"docker.io": UpstreamSettings(endpoints=(url,))}
+        )
+        application.reload(lambda: itself)
+        reply = await asyncio.to_thread(ask, url, "/v2/library/demo/manifests/1")
+        await application.stop()
+    assert reply.status == 503
+    assert b"came back to the cache" in reply.body

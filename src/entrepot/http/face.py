@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 
 from entrepot.errors import EntrepotError
 from entrepot.http.call import Call
+from entrepot.http.problems import reply_loop
 from entrepot.http.server.asgi import Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -18,11 +19,19 @@ __all__ = ["Face"]
 
 
 class Face:
-    """``access`` is ``None`` where no access log is wanted."""
+    """``access`` is ``None`` where no access log is wanted; ``via`` names this cache to its upstreams."""
 
     def __init__(
-        self, registry: Registry, status: Status, metrics: Metrics, access: AccessLog | None, clock: Clock
+        self,
+        registry: Registry,
+        status: Status,
+        metrics: Metrics,
+        access: AccessLog | None,
+        clock: Clock,
+        *,
+        via: str | None = None,
     ) -> None:
+        self._via = via
         self._registry = registry
         self._status = status
         self._metrics = metrics
@@ -45,6 +54,8 @@ class Face:
         page = self._status.pages.get(call.scope["raw_path"])
         if page is not None and call.method in {"GET", "HEAD"}:
             await page(call)
+        elif self._via is not None and self._via in (call.header(b"via") or ""):
+            await reply_loop(call)
         else:
             await self._registry.answer(call)
 

@@ -24,7 +24,7 @@ from entrepot.http.call import API_VERSION, Call
 from entrepot.http.server.asgi import Headers
 from entrepot.oci.codes import ErrorCode
 
-__all__ = ["PROBLEMS", "reply_code", "reply_failure"]
+__all__ = ["PROBLEMS", "reply_code", "reply_failure", "reply_loop"]
 
 PROBLEMS: dict[type[EntrepotError], tuple[HTTPStatus, ErrorCode]] = {
     BlobNotHere: (HTTPStatus.NOT_FOUND, ErrorCode.BLOB_UNKNOWN),
@@ -54,6 +54,12 @@ async def reply_failure(call: Call, failure: EntrepotError) -> None:
 async def reply_code(call: Call, code: ErrorCode, detail: str, headers: Headers | None = None) -> None:
     """Answer with a code of the registry API and the status that it travels with."""
     await _reply(call, code.status, code, detail, headers or [])
+
+
+async def reply_loop(call: Call) -> None:
+    """Answer a request that this cache sent itself (RFC 5842, section 7.2)."""
+    detail = "this cache is its own upstream: correct the endpoints in its configuration"
+    await _reply(call, HTTPStatus.LOOP_DETECTED, ErrorCode.UNAVAILABLE, detail, [])
 
 
 async def _reply(call: Call, status: HTTPStatus, code: ErrorCode, detail: str, headers: Headers) -> None:

@@ -26,7 +26,8 @@ _HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
 class AiohttpTransport:
     """Connects when it is first asked.  Bounding the connections is the business of the endpoints' queues."""
 
-    def __init__(self, settings: UpstreamSettings, endpoint_hosts: frozenset[str]) -> None:
+    def __init__(self, settings: UpstreamSettings, endpoint_hosts: frozenset[str], via: str | None) -> None:
+        self._headers = _HEADERS if via is None else {**_HEADERS, "Via": via}
         self._timeouts = settings.timeouts
         self._proxy = settings.proxy
         self._tls = TlsContexts(settings)
@@ -73,7 +74,7 @@ class AiohttpTransport:
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit=0),
-                headers=_HEADERS,
+                headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(connect=self._timeouts.connect),
                 auto_decompress=False,

@@ -73,7 +73,10 @@ def failure(failed: Failed, now: float, *, has_credential: bool) -> EntrepotErro
             wait = retry_after(failed.headers, now)
             return RateLimited(f"{failed.host} counts too many requests{said}", wait)
         case status:
-            return UpstreamDown(f"{place}: answer {status}{said}", retry_after(failed.headers, now))
+            advice = (
+                " (it came back to the cache that sent it; correct the endpoints)" if status == 508 else ""
+            )
+            return UpstreamDown(f"{place}: answer {status}{advice}{said}", retry_after(failed.headers, now))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -38,8 +38,10 @@ class RegistryUpstream:
         clock: Clock,
         metrics: Metrics,
         chance: Callable[[], float] = random.random,
+        *,
+        via: str | None = None,
     ) -> None:
-        """``chance`` gives numbers in [0, 1), which spread retries."""
+        """``chance`` gives numbers in [0, 1), which spread retries; ``via`` tells upstreams who asks."""
         endpoints = [
             Endpoint(url, clock, settings.max_connections)
             for url in settings.endpoints or (f"https://{name}",)
@@ -48,7 +50,7 @@ class RegistryUpstream:
         observer = Observer(name, metrics)
         for endpoint in endpoints:
             observer.watch(endpoint)
-        self._transport = AiohttpTransport(settings, frozenset(hosts))
+        self._transport = AiohttpTransport(settings, frozenset(hosts), via)
         self._tokens = Tokens(self._transport, clock)
         credentials = credential_source(name, hosts, settings, clock)
         authorizer = Authorizer(self._tokens, credentials, settings.token_hosts)
