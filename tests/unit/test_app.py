@@ -66,8 +66,9 @@ async def test_a_reload_names_what_counts_only_at_the_next_start(settings: Setti
     application = Application(settings, tmp_path)
     changed = msgspec.structs.replace(settings, listen=":1", log=LogSettings(access=True, level="debug"))
     with capture_logs() as lines:
-        for reloaded in (changed, changed, settings):
-            application.reload(lambda reloaded=reloaded: reloaded)  # type: ignore[misc]  # its type is plain
+        readings = iter((changed, changed, settings))
+        for _ in range(3):
+            application.reload(lambda: next(readings))
     await application.stop()
     told = [line["changed_at_restart"] for line in lines if line["event"] == "settings_reloaded"]
     assert told == [["listen", "log.access"], ["listen", "log.access"], []]
