@@ -37,6 +37,7 @@ from entrepot.engine.uses import Uses
 from entrepot.errors import EntrepotError, MetadataFailed
 from entrepot.http.face import Face
 from entrepot.http.server.asgi import Scope
+from entrepot.http.server.limits import Limits
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -128,7 +129,7 @@ class Application:
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._access = self._build_access_log(settings)
         self._tls = _tls_context(settings.tls)
-        self._server = Server(self._build_face(), tls=self._tls, on_error=_log_error)
+        self._server = Server(self._build_face(), tls=self._tls, limits=_limits(), on_error=_log_error)
 
     async def start(self) -> None:
         flushing = every(_FLUSH_SECONDS, self._flush_uses, self._clock, "flush uses")
@@ -279,6 +280,12 @@ def _raise_descriptor_limit() -> None:
     """Ask for as many open files as the system allows: each client and each open blob is one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _limits() -> Limits:
+    """Leave half of the open files to blobs and upstreams."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return Limits(connections=min(Limits().connections, max(1, soft // 2)))
 
 
 def _tune_allocator() -> None:

@@ -155,3 +155,13 @@ async def test_ending_the_process_syncs_what_is_left_to_be_resumed(yard: Yard) -
     await yard.fills.close()
     journals = list(yard.store._root.glob("spool/*.journal"))
     assert [journal.read_text().endswith("synced\n") for journal in journals] == [True]
+
+
+async def test_an_upstream_that_ends_too_early_for_ever_is_given_up(yard: Yard) -> None:
+    """It does not honour Range, tells no length and ends cleanly: a truncating proxy, a portal."""
+    source = yard.add(CONTENT)
+    yard.upstream.blobs[source.repository.name, source.digest] = CONTENT[: 5 * MIB]
+    yard.upstream.honours_range = yard.upstream.tells_size = False
+    with pytest.raises(UpstreamDown, match="too early"):
+        await yard.read(source, size=SIZE)
+    assert len(yard.upstream.downloads) < 10

@@ -15,6 +15,7 @@ from entrepot.ports.upstream import BlobStream, Upstream
 __all__ = ["Fetch", "Opened", "Source", "download"]
 
 _ATTEMPTS = 4
+_ATTEMPTS_TO_GO_ON = 8
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _PROGRESS = 64 << 10
@@ -35,10 +36,12 @@ class Fetch:
     ``stop`` may move while the download runs: what lies beyond is then another's, or no longer.
     """
 
-    __slots__ = ("cursor", "is_open", "stop")
+    __slots__ = ("cursor", "farthest", "is_open", "stop")
 
     def __init__(self, cursor: int, stop: int | None) -> None:
         self.cursor = cursor
+        self.farthest = cursor
+        """Where the cursor got before it was put back, by an upstream that does not honour Range."""
         self.stop = stop
         self.is_open = False
         """The upstream has answered, and the connection has not broken since."""
@@ -80,6 +83,7 @@ class _Attempts:
         self._sources = sources
         self._refused: list[Source] = []
         self._failures = 0
+        self._has_progressed = False
         self.pause = 0.0
         """Seconds to wait before the next attempt."""
 
@@ -94,14 +98,16 @@ class _Attempts:
 
     def failed(self, failure: RateLimited | UpstreamDown, progress: int) -> bool:
         """Count a failure ``progress`` bytes behind the one before; tell whether to go on."""
+        self._has_progressed = self._has_progressed or progress > 0
         self._failures = 1 if progress >= _PROGRESS else self._failures + 1
+        most = _ATTEMPTS_TO_GO_ON if self._has_progressed else _ATTEMPTS
         grown = _FIRST_PAUSE * 2 ** (self._failures - 2) if self._failures > 1 else 0.0
         self.pause = failure.retry_after or grown
-        return self._failures < _ATTEMPTS and self.pause <= _LONGEST_PAUSE
+        return self._failures < most and self.pause <= _LONGEST_PAUSE
 
 
 async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGenerator[bytes]:
-    source, begin = attempts.next_source(), fetch.cursor
+    source, begin = attempts.next_source(), fetch.farthest
     attempts.pause = 0.0
     try:
         async with aclosing(_connection(fetch, source, opened)) as chunks:
@@ -111,7 +117,7 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
         if not attempts.refused(source):
             raise
     except (RateLimited, UpstreamDown) as failure:
-        if not attempts.failed(failure, fetch.cursor - begin):
+        if not attempts.failed(failure, fetch.farthest - begin):
             raise
 
 
@@ -120,14 +126,14 @@ async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGene
     async with opening as stream:
         opened(fetch, stream)
         fetch.is_open = True
-        begin = fetch.cursor
         async for chunk in stream.chunks():
             if fetch.is_done:
                 return
             wanted = chunk if fetch.stop is None else chunk[: fetch.stop - fetch.cursor]
             yield wanted
             fetch.cursor += len(wanted)
+            fetch.farthest = max(fetch.farthest, fetch.cursor)
     if fetch.stop is None:
         fetch.stop = fetch.cursor
-    elif fetch.cursor == begin and not fetch.is_done:
-        raise UpstreamDown("the upstream ended the download before it sent what was asked for")
+    elif not fetch.is_done:
+        raise UpstreamDown(f"the upstream ended the download {fetch.stop - fetch.cursor} bytes too early")

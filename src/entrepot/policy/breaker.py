@@ -57,6 +57,9 @@ class FailureKind(Enum):
     BROKEN_BODY = "broken body"
     """The connection broke, or the body ended too soon."""
 
+    DOUBT = "doubt"
+    """Somebody who has something to fall back on waited long enough; the request still runs."""
+
     SERVER_ERROR = "server error"
     """A status of 5xx."""
 
@@ -65,6 +68,9 @@ class FailureKind(Enum):
 class BreakerState:
     """``failures`` in a row; ``probe_at``: when an endpoint that failed may be tried again.
 
+    ``hangs``: it cost somebody a whole timeout, so that even those who have nothing to fall back on
+    had better not wait for it.
+
     A rate limit is kept apart from failures: a blob that still flows through does not end it.
     """
 
@@ -72,6 +78,7 @@ class BreakerState:
     cooldown: float = 0.0
     probe_at: float | None = None
     probing: bool = False
+    hangs: bool = False
     limited_until: float | None = None
 
 
@@ -104,12 +111,12 @@ def on_failure(state: BreakerState, now: float, kind: FailureKind) -> BreakerSta
     """
     failures = state.failures + 1
     if state.probe_at is None:
-        if kind is not FailureKind.TIMEOUT and failures < FAILURES_TO_OPEN:
+        if kind not in {FailureKind.TIMEOUT, FailureKind.DOUBT} and failures < FAILURES_TO_OPEN:
             return replace(state, failures=failures)
-        return _opened(state, now, FIRST_COOLDOWN)
+        return _opened(state, now, FIRST_COOLDOWN, kind)
     if now < state.probe_at and not state.probing:
-        return state
-    return _opened(state, now, min(2 * state.cooldown, LONGEST_COOLDOWN))
+        return replace(state, hangs=state.hangs or kind is FailureKind.TIMEOUT)
+    return _opened(state, now, min(2 * state.cooldown, LONGEST_COOLDOWN), kind)
 
 
 def on_probe(state: BreakerState, now: float) -> BreakerState:
@@ -125,11 +132,12 @@ def on_rate_limit(state: BreakerState, now: float, seconds: float | None) -> Bre
     return replace(state, limited_until=max(state.limited_until or now, now + wait))
 
 
-def _opened(state: BreakerState, now: float, cooldown: float) -> BreakerState:
+def _opened(state: BreakerState, now: float, cooldown: float, kind: FailureKind) -> BreakerState:
     return replace(
         state,
         failures=state.failures + 1,
         cooldown=cooldown,
         probe_at=now + cooldown,
         probing=False,
+        hangs=kind is FailureKind.TIMEOUT,
     )

@@ -42,7 +42,7 @@ def after_failure(attempt: int, kind: FailureKind, chance: float, *, safe: bool 
     if not safe and kind is not FailureKind.CONNECT:
         return GiveUp()
     match kind:
-        case FailureKind.TIMEOUT:
+        case FailureKind.TIMEOUT | FailureKind.DOUBT:
             # The same endpoint would cost the caller the same wait again.
             return TryNextEndpoint()
         case FailureKind.CONNECT | FailureKind.BROKEN_BODY | FailureKind.SERVER_ERROR:

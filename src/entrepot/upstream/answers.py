@@ -96,6 +96,12 @@ def content_length(headers: Mapping[str, str]) -> int | None:
     return int(text) if _LENGTH.fullmatch(text) else None
 
 
+def refuse_page(headers: Mapping[str, str], what: str) -> None:
+    """Raise ``UpstreamDown`` for a page for people, which a portal answers with whatever is asked."""
+    if headers.get("content-type", "").strip().lower().startswith("text/html"):
+        raise UpstreamDown(f"{what} is a page for people, not what was asked for; is there a login?")
+
+
 def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
     """Read Docker Hub's ``ratelimit-limit: 100;w=21600`` and ``ratelimit-remaining``."""
     limit = _RATE.match(headers.get("ratelimit-limit", ""))
@@ -110,6 +116,6 @@ def _first_problem(body: bytes) -> _Problem:
     """Read the specification's error envelope; anything else says nothing."""
     try:
         problems = msgspec.json.decode(body, type=_Problems).errors
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _Problem()
     return problems[0] if problems else _Problem()

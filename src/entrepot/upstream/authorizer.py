@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
-from entrepot.errors import Refused
+from entrepot.errors import RateLimited, Refused, UpstreamDown
 from entrepot.oci.challenge import Challenge, parse_challenges
 from entrepot.policy.access import may_send_credential
 from entrepot.telemetry.log import log
@@ -58,6 +59,16 @@ class Authorizer:
             case _Bearer() as bearer:
                 return await self._bearer(endpoint, bearer, name, rejected)
 
+    async def expected(self, endpoint: Endpoint, name: str) -> str | None:
+        """Return the Authorization that is likely to be wanted, ``None`` where none is to be had.
+
+        What one repository wants the next may not: only a challenge of its own may refuse it.
+        """
+        try:
+            return await self.header(endpoint, name)
+        except (Refused, RateLimited, UpstreamDown):
+            return None
+
     def learn(self, endpoint: Endpoint, name: str, www_authenticate: str) -> None:
         """Keep what a 401 of the endpoint asks for; raise ``Refused`` when it is nothing known here."""
         challenges = parse_challenges([www_authenticate])
@@ -107,8 +118,11 @@ class Authorizer:
 
 
 def _wants_token(challenge: Challenge) -> bool:
-    realm = challenge.parameters.get("realm", "")
-    return challenge.scheme == "bearer" and realm.startswith(("https://", "http://"))
+    try:
+        realm = urlsplit(challenge.parameters.get("realm", ""))
+    except ValueError:
+        return False
+    return challenge.scheme == "bearer" and realm.scheme in {"https", "http"} and bool(realm.netloc)
 
 
 def _bearer(challenge: Challenge, name: str) -> _Bearer:

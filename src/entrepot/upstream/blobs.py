@@ -9,7 +9,7 @@ from entrepot.errors import BlobNotHere, NotHere, Refused, UpstreamDown, Upstrea
 from entrepot.oci.digest import Digest
 from entrepot.oci.range import parse_content_range, range_header
 from entrepot.policy.breaker import FailureKind
-from entrepot.upstream.answers import content_length
+from entrepot.upstream.answers import content_length, refuse_page
 from entrepot.upstream.bodies import read_start
 from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
@@ -56,12 +56,15 @@ async def head_blob(client: Client, endpoint: Endpoint, repository: str, digest:
     """Ask by HEAD or, where that is of no use, for the first byte."""
     if endpoint.trusts_head(_KIND):
         try:
-            async with client.open(endpoint, _wish(repository, digest, {}, "HEAD")) as response:
+            wish = _wish(repository, digest, {}, "HEAD")
+            async with client.open(endpoint, wish) as response:
+                refuse_page(response.headers, f"{wish} at {endpoint.host}")
                 return content_length(response.headers)
         except (NotHere, Refused):
             pass
     wish = _wish(repository, digest, {"Range": range_header(0, 1)})
     async with client.open(endpoint, wish) as response:
+        refuse_page(response.headers, f"{wish} at {endpoint.host}")
         _, _, size = _extent(response, str(wish))
         if response.status == 206:
             await read_start(response)

@@ -74,9 +74,8 @@ class Client:
     async def _authorized(self, endpoint: Endpoint, wish: Wish) -> AsyncIterator[Response]:
         """Answer one challenge: the first there is, or that to a token which has expired."""
         name = endpoint.name_of(wish.repository)
-        rejected: str | None = None
+        authorization = await self._authorizer.expected(endpoint, name)
         for may_be_challenged in (True, False):
-            authorization = await self._authorizer.header(endpoint, name, rejected)
             async with self._followed(endpoint, wish, authorization) as (response, url):
                 self.observer.told(response.headers)
                 if 200 <= response.status < 300:
@@ -87,7 +86,7 @@ class Client:
                     raise await self._failure(response, wish, urlsplit(url).netloc, is_own=is_own)
                 await read_start(response)
                 self._authorizer.learn(endpoint, name, response.headers.get("www-authenticate", ""))
-            rejected = authorization
+            authorization = await self._authorizer.header(endpoint, name, rejected=authorization)
 
     @asynccontextmanager
     async def _followed(

@@ -104,6 +104,13 @@ class Endpoint:
         return breaker.health(self._state, self._clock.monotonic())
 
     @property
+    def is_worth_asking(self) -> bool:
+        """Tell whether who has nothing to fall back on may ask: unless it hangs, or counts too many."""
+        if self.health is not Health.DOWN:
+            return True
+        return not self.is_rate_limited and not self._state.hangs
+
+    @property
     def retry_after(self) -> float:
         """Seconds until it may be asked; 0 if it may be asked now."""
         return breaker.retry_after(self._state, self._clock.monotonic())

@@ -53,7 +53,7 @@ class Failover:
         """
         slowest = max(self._endpoints, key=lambda endpoint: endpoint.longest_wait)
         if slowest.longest_wait > waited * _SHARE_OF_A_WAIT:
-            slowest.fail(FailureKind.TIMEOUT, f"no answer after {slowest.longest_wait:.1f} s")
+            slowest.fail(FailureKind.DOUBT, f"no answer after {slowest.longest_wait:.1f} s")
 
     async def run(self, call: Callable[[Endpoint], Awaitable[T]]) -> T:
         """Return what ``call`` returns for the first endpoint where it succeeds.
@@ -61,9 +61,11 @@ class Failover:
         A mirror may lack what the first endpoint has, so "not here" and "refused" count only if
         every endpoint says so; then the first one's word is raised.
         """
+        healthy = [endpoint for endpoint in self._endpoints if endpoint.health is not Health.DOWN]
+        asked = healthy or [endpoint for endpoint in self._endpoints if endpoint.is_worth_asking]
         failures: list[EntrepotError] = []
         for endpoint in self._endpoints:
-            if endpoint.health is Health.DOWN:
+            if endpoint not in asked:
                 failures.append(_left_alone(endpoint))
                 continue
             try:

@@ -23,6 +23,7 @@ __all__ = ["list_referrers", "list_tags"]
 
 _MOST_PAGES = 1000
 _LARGEST_PAGE = 8 << 20
+_LARGEST_LIST = 64 << 20
 _PAGE_SIZE = 1000
 _QUERY = "%=&/:?~+!$,;'@()*"  # What a query may hold unquoted (RFC 3986, section 3.4).
 
@@ -37,7 +38,7 @@ async def list_tags(client: Client, endpoint: Endpoint, repository: str) -> list
     async for page in _pages(client, endpoint, wish):
         try:
             tags += msgspec.json.decode(page, type=_Tags).tags or []
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpstreamDown(f"{wish} at {endpoint.host} is no list of tags: {error}") from error
     return tags
 
@@ -58,11 +59,13 @@ async def list_referrers(client: Client, endpoint: Endpoint, repository: str, di
 
 async def _pages(client: Client, endpoint: Endpoint, wish: Wish) -> AsyncIterator[bytes]:
     seen: set[str] = set()
-    while wish.rest not in seen and len(seen) < _MOST_PAGES:
+    size = 0
+    while wish.rest not in seen and len(seen) < _MOST_PAGES and size < _LARGEST_LIST:
         seen.add(wish.rest)
         async with client.open(endpoint, wish) as response:
             page = await read_whole(response, _LARGEST_PAGE, f"{wish} at {endpoint.host}")
         client.observer.received(wish.kind, len(page))
+        size += len(page)
         yield page
         link = parse_next_link(response.headers.get("link", ""))
         if link is None:
@@ -74,4 +77,4 @@ async def _pages(client: Client, endpoint: Endpoint, wish: Wish) -> AsyncIterato
 def _next_page(rest: str, link: str) -> str:
     """Take the query of a link alone: its path is the list's own, and its host what some proxy made of it."""
     query = link.partition("?")[2].partition("#")[0]
-    return f"{rest.partition('?')[0]}?{quote(query, safe=_QUERY)}"
+    return f"{rest.partition('?')[0]}?{quote(query, safe=_QUERY, errors='replace')}"

@@ -56,7 +56,10 @@ async def get_manifest(
     async with client.open(endpoint, wish) as response:
         content = await read_whole(response, _LARGEST, f"{wish} at {endpoint.host}")
     client.observer.received(_KIND, len(content))
-    media_type = response.headers.get("content-type")
+    media_type = _told_type(response.headers)
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding != "identity":
+        raise UpstreamDown(f"{wish} at {endpoint.host} came encoded as {encoding!r}, which nobody asked for")
     if isinstance(reference, Tag):
         digest = _told_digest(response.headers) or Digest.of(content)
         if not content or (media_type or "").startswith("text/html"):
@@ -79,7 +82,13 @@ async def _head(client: Client, endpoint: Endpoint, wish: Wish, reference: Refer
         await read_start(response)
     headers = response.headers
     digest = _told_digest(headers) if isinstance(reference, Tag) else reference
-    return ManifestHead(digest, headers.get("content-type"), content_length(headers))
+    return ManifestHead(digest, _told_type(headers), content_length(headers))
+
+
+def _told_type(headers: Mapping[str, str]) -> str | None:
+    """Return the media type if it is one that can be passed on: RFC 9110 has no others than ASCII's."""
+    told = headers.get("content-type", "")
+    return told if told and told.isascii() and told.isprintable() else None
 
 
 def _told_digest(headers: Mapping[str, str]) -> Digest | None:
@@ -93,5 +102,5 @@ def _own_type(content: bytes) -> str:
     """Return the media type a manifest says of itself, for a registry that says none."""
     try:
         return msgspec.json.decode(content, type=_Typed).media_type
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return _UNTYPED

@@ -156,7 +156,7 @@ def _refusal(wish: TokenWish, status: int) -> str:
 def _read_token(content: bytes, asked_at: float, host: str) -> _Token:
     try:
         document = msgspec.json.decode(content, type=_Document)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpstreamDown(f"the token service {host} sent no token but nonsense") from error
     text = document.token or document.access_token
     if not text or not text.isascii() or not text.isprintable():

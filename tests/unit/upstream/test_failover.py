@@ -101,22 +101,49 @@ async def test_all_endpoints_must_agree_that_a_thing_is_not_here(
         await upstream.get_manifest("app", Tag("absent"))
 
 
-async def test_after_three_failures_nobody_asks_until_the_cooldown_is_over(
+async def test_after_three_quick_failures_only_those_ask_who_have_nothing_to_fall_back_on(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
+    """Whoever has something learns from the breaker to leave it alone; the rest notice the recovery at once."""
     registry.misbehave("manifest", Fault(status=500))
     upstream = connect(registry.url)
-    for _ in range(3):
+    for _ in range(4):
         with pytest.raises(UpstreamDown, match="answer 500"):
             await upstream.get_manifest("app", TAG)
+    assert upstream.breaker.health() is Health.DOWN
+    registry.behave()
+    await upstream.get_manifest("app", TAG)
+    assert upstream.breaker.health() is Health.UP
+
+
+async def test_one_repository_that_fails_does_not_close_the_others(
+    registry: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    upstream = connect(registry.url)
+    registry.misbehave("manifest", Fault(status=500), containing="/bad/")
+    for _ in range(5):
+        with pytest.raises(UpstreamDown, match="answer 500"):
+            await upstream.get_manifest("bad", TAG)
+        assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+
+
+async def test_an_endpoint_that_hangs_is_left_alone_until_the_cooldown_is_over(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    upstream = connect(registry.url, patience=0.05)
+    hold = asyncio.Event()
+    registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
+    with pytest.raises(UpstreamTimeout):
+        await upstream.get_manifest("app", TAG)
     registry.reset_counts()
     with pytest.raises(UpstreamDown, match="failed a moment ago") as caught:
         await upstream.get_manifest("app", TAG)
     assert caught.value.retry_after == pytest.approx(1)
     assert (registry.count(), upstream.breaker.health()) == (0, Health.DOWN)
+    hold.set()
+    registry.behave()
     clock.advance(1)
     assert upstream.breaker.health() is Health.PROBING
-    registry.behave()
     await upstream.get_manifest("app", TAG)
     assert upstream.breaker.health() is Health.UP
 
@@ -124,12 +151,12 @@ async def test_after_three_failures_nobody_asks_until_the_cooldown_is_over(
 async def test_one_request_probes_while_others_hold_back(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
-    upstream = connect(registry.url)
-    await registry.stop()
-    for _ in range(3):
-        with pytest.raises(UpstreamDown, match="accepts no connections"):
-            await upstream.get_manifest("app", TAG)
-    await registry.start()
+    upstream = connect(registry.url, patience=0.3)
+    registry.misbehave("manifest", Fault(hang_before_head=True, hold=asyncio.Event()))
+    with pytest.raises(UpstreamTimeout):
+        await upstream.get_manifest("app", TAG)
+    registry.behave()
+    registry.reset_counts()
     clock.advance(1)
     hold = asyncio.Event()
     registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
@@ -249,3 +276,15 @@ async def test_a_blob_fails_over_before_its_first_byte(
     registry.misbehave("blob", Fault(status=500))
     async with connect(registry.url, mirror.url).open_blob("app", digest) as blob:
         assert b"".join([chunk async for chunk in blob.chunks()]) == b"layer"
+
+
+@pytest.mark.parametrize("challenge", ['Basic realm="x"', 'Bearer realm="http://[bad/token"', ""])
+async def test_what_one_repository_asks_for_closes_no_other(
+    registry: FakeRegistry, connect: Connect, image: Image, challenge: str
+) -> None:
+    upstream = connect(registry.url)
+    fault = Fault(status=401, headers={"WWW-Authenticate": challenge})
+    registry.misbehave("manifest", fault, containing="/private/")
+    with pytest.raises(Refused):
+        await upstream.get_manifest("private", TAG)
+    assert (await upstream.get_manifest("app", TAG)).digest == image.digest

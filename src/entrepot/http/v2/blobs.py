@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from entrepot.engine.blobs import BlobAnswer, Blobs, FillingBlob, HeldBlob
 from entrepot.engine.pieces import Piece
+from entrepot.errors import WrongContent
 from entrepot.http.call import Call
 from entrepot.http.problems import reply_code
 from entrepot.http.server.asgi import Headers
@@ -70,6 +71,9 @@ async def _get_ranges(call: Call, repository: Repository, digest: Digest, blobs:
         await reply_code(call, ErrorCode.RANGE_INVALID, f"the blob has {size} bytes", headers)
     else:
         answer = await blobs.open(repository, digest, ranges[0].start, ranges[0].stop)
+        if answer.size not in (None, size):
+            await answer.close()
+            raise WrongContent(f"{digest} was said to have {size} bytes and has {answer.size}")
         parts, headers = _frame_ranges(call, digest, ranges, size)
         await _send(call, answer, parts, lambda: (206, headers))
 
