@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 
 from entrepot.engine.flights import Flights
@@ -23,6 +24,7 @@ __all__ = ["Manifests"]
 
 _TAGS_IN_MEMORY = 20_000
 _OVERHEAD = 512
+_LARGE = 256 << 10
 
 
 class Manifests:
@@ -166,7 +168,13 @@ class Manifests:
     async def _keep(self, repository: Repository, manifest: StoredManifest) -> None:
         """Keep a manifest at hand and on disk; one that the disk has no room for is served all the same."""
         self._manifests.put((repository, manifest.digest), manifest)
-        links = read_links(manifest.content)
+        # What is large enough to be felt is not read in the event loop.
+        is_large = len(manifest.content) > _LARGE
+        links = (
+            await asyncio.to_thread(read_links, manifest.content)
+            if is_large
+            else read_links(manifest.content)
+        )
         try:
             await self._index.record_manifest(repository, manifest, links, self._clock.now())
         except MetadataFailed as failure:

@@ -57,7 +57,8 @@ class UpstreamTable:
         return cls(known, {host.lower(): name for host, name in hostnames.items()}, default)
 
     def named(self, host: str) -> str | NoSuchUpstream:
-        return self.names.get(host.lower()) or NoSuchUpstream(host)
+        # Of other letters some become ASCII's in lower case: no host is spelt with them.
+        return (self.names.get(host.lower()) if host.isascii() else None) or NoSuchUpstream(host)
 
     def hosted(self, host_header: str) -> str | None:
         """Find the upstream that a Host header means, port and all, else without the port."""

@@ -127,3 +127,9 @@ def test_a_request_without_a_repository_may_name_an_upstream(
     path_host: str | None, ns: str | None, header: str | None, upstream: str | None
 ) -> None:
     assert resolve_upstream(path_host, ns, header, UPSTREAMS) == upstream
+
+
+def test_letters_that_only_look_like_a_host_name_nobody() -> None:
+    kelvin = "doc\N{KELVIN SIGN}er.io"
+    assert kelvin.lower() == "docker.io"
+    assert resolve(None, kelvin, None, "a/b", UPSTREAMS) == NoSuchUpstream(kelvin)
