@@ -47,6 +47,7 @@ from entrepot.oci.digest import Digest
 from entrepot.policy.access import PullRules
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
+from entrepot.storage.ballast import Ballast
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
 from entrepot.telemetry.access import AccessLog
@@ -113,7 +114,7 @@ class Application:
         self._is_draining = False
         self._tasks = Tasks(_log_crash)
         self._store = FilesystemBlobs(folder)
-        self._metadata = SqlMetadata.open(folder / "entrepot.db")
+        self._metadata = _open_metadata(folder)
         self._sites = Sites(*self._build_sites(settings))
         self._uses = Uses(self._metadata, self._clock)
         self._fills = Fills(self._store, self._clock, self._tasks, self._note_stored, self._metrics)
@@ -280,6 +281,21 @@ def _raise_descriptor_limit() -> None:
     """Ask for as many open files as the system allows: each client and each open blob is one."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _open_metadata(folder: Path) -> SqlMetadata:
+    """Open the database, on a full disk too: it needs some room for its log even to be read."""
+    ballast = Ballast(folder)
+    path = folder / "entrepot.db"
+    try:
+        metadata = SqlMetadata.open(path)
+    except MetadataFailed:
+        if not ballast.throw_off():
+            raise
+        log.warning("ballast_thrown_off", path=str(path), advice="free some space on the disk")
+        return SqlMetadata.open(path)
+    ballast.take()
+    return metadata
 
 
 def _limits() -> Limits:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 
 from entrepot.errors import StoreFailed
@@ -29,8 +30,9 @@ class FolderLock:
             raise StoreFailed(
                 f"{folder} is in use by process {holder}: stop that one, or choose another data folder"
             ) from failure
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, f"{os.getpid()}\n".encode("ascii"), 0)
+        # Over what is there, and only to be told: a full disk is no reason not to start.
+        with suppress(OSError):
+            os.pwrite(self._fd, f"{os.getpid():<31}\n".encode("ascii"), 0)
 
     def release(self) -> None:
         os.close(self._fd)
