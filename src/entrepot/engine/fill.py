@@ -230,10 +230,7 @@ class Fill:
     def _opened(self, fetch: Fetch, stream: BlobStream) -> None:
         if stream.size is not None and self.size not in (None, stream.size):
             raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
-        if stream.start > fetch.cursor:
-            raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
-        self.size = stream.size if self.size is None else self.size
-        self.is_confirmed = True
+        self._note_answer(fetch, stream)
         if stream.start < fetch.cursor:
             self._read_from_start(fetch, stream.start)
         if self.size is None:
@@ -284,11 +281,14 @@ class Fill:
                     position = fetch.cursor + len(chunk)
 
     def _passing(self, fetch: Fetch, stream: BlobStream) -> None:
+        self._note_answer(fetch, stream)
+        fetch.cursor = stream.start
+
+    def _note_answer(self, fetch: Fetch, stream: BlobStream) -> None:
         if stream.start > fetch.cursor:
             raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
-        fetch.cursor = stream.start
-        self.is_confirmed = True
         self.size = stream.size if self.size is None else self.size
+        self.is_confirmed = True
 
     # Verifying
 
