@@ -24,7 +24,7 @@ _DISTRUST_LASTS = 3600.0
 
 
 class Busy(UpstreamDown):
-    """No connection became free in time: that is this cache's doing, not the endpoint's."""
+    """No connection became free in time, or of use: that says nothing new of the endpoint."""
 
 
 class ConnectionQueue:
@@ -35,6 +35,10 @@ class ConnectionQueue:
         self._places = asyncio.Semaphore(places)
         self._deadline = deadline
         self._waiting = 0
+
+    @property
+    def is_full(self) -> bool:
+        return self._places.locked()
 
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
@@ -122,11 +126,17 @@ class Endpoint:
 
     @asynccontextmanager
     async def place(self, *, for_download: bool) -> AsyncIterator[None]:
-        """Hold one of its connections; raise ``Busy`` if none becomes free in time."""
+        """Hold one of its connections; raise ``Busy`` if none becomes free in time.
+
+        Who had to wait may find that those in front failed, and does not wait for the same.
+        """
+        queues = [self._downloads, self._connections] if for_download else [self._connections]
+        is_queued = any(queue.is_full for queue in queues)
         async with AsyncExitStack() as stack:
-            if for_download:
-                await stack.enter_async_context(self._downloads.place())
-            await stack.enter_async_context(self._connections.place())
+            for queue in queues:
+                await stack.enter_async_context(queue.place())
+            if is_queued and not self.is_worth_asking:
+                raise Busy(f"{self.host} failed while this request waited for a connection")
             yield
 
     @contextmanager

@@ -70,6 +70,8 @@ class Failover:
                 continue
             try:
                 return await self._insist(endpoint, call)
+            except Busy as failure:
+                failures.append(failure if endpoint.is_worth_asking else _left_alone(endpoint))
             except (NotHere, Refused, RateLimited, UpstreamDown) as failure:
                 failures.append(failure)
         transient = (failure for failure in failures if isinstance(failure, RateLimited | UpstreamDown))

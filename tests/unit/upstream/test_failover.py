@@ -148,6 +148,25 @@ async def test_an_endpoint_that_hangs_is_left_alone_until_the_cooldown_is_over(
     assert upstream.breaker.health() is Health.UP
 
 
+@pytest.mark.parametrize(
+    ("fault", "expected"),
+    [(HANG, UpstreamDown), (Fault(status=429, headers={"Retry-After": "60"}), RateLimited)],
+    ids=["hangs", "counts too many"],
+)
+async def test_whoever_waited_for_a_connection_does_not_repeat_the_failure_of_those_in_front(
+    registry: FakeRegistry, connect: Connect, image: Image, fault: Fault, expected: type[Exception]
+) -> None:
+    upstream = connect(registry.url, patience=0.2, max_connections=1)
+    registry.misbehave("manifest", fault)
+    asking = [asyncio.create_task(upstream.get_manifest("app", TAG)) for _ in range(5)]
+    async with asyncio.timeout(10):
+        await asyncio.wait(asking)
+    first, *queued = (task.exception() for task in asking)
+    assert isinstance(first, UpstreamTimeout | RateLimited)
+    assert {type(failure) for failure in queued} == {expected}
+    assert registry.count() == 1
+
+
 async def test_one_request_probes_while_others_hold_back(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
