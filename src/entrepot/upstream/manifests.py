@@ -61,7 +61,7 @@ async def get_manifest(
     if encoding != "identity":
         raise UpstreamDown(f"{wish} at {endpoint.host} came encoded as {encoding!r}, which nobody asked for")
     if isinstance(reference, Tag):
-        digest = _told_digest(response.headers) or Digest.of(content)
+        digest = _told_digest(response.headers) or _own_digest(response.headers, content, wish, endpoint)
         if not content or (media_type or "").startswith("text/html"):
             raise UpstreamDown(
                 f"{wish} at {endpoint.host} is a page for people, not a manifest; is there a login?"
@@ -96,6 +96,21 @@ def _told_digest(headers: Mapping[str, str]) -> Digest | None:
         return Digest.parse(headers.get("docker-content-digest", ""))
     except InvalidDigest:
         return None
+
+
+def _own_digest(headers: Mapping[str, str], content: bytes, wish: Wish, endpoint: Endpoint) -> Digest:
+    """Name the content by itself, if something tells that it is whole: its length, or else its form."""
+    if not {"content-length", "transfer-encoding"} & headers.keys() and not _is_json(content):
+        raise UpstreamDown(f"{wish} at {endpoint.host} came without a length and may be cut short")
+    return Digest.of(content)
+
+
+def _is_json(content: bytes) -> bool:
+    try:
+        msgspec.json.decode(content)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
 
 
 def _own_type(content: bytes) -> str:

@@ -146,6 +146,25 @@ async def test_a_body_without_a_length_is_read_to_its_end(
     assert (await upstream.get_manifest("app", TAG)).content == image.content
 
 
+async def test_what_may_be_a_part_of_a_manifest_is_not_taken_for_the_whole(
+    registry: FakeRegistry, upstream: RegistryUpstream
+) -> None:
+    registry.misbehave(
+        "manifest", Fault(raw=b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"schemaVersion": 2, "con')
+    )
+    with pytest.raises(UpstreamDown, match="cut short"):
+        await upstream.get_manifest("app", Tag("1"))
+
+
+async def test_a_manifest_without_digest_and_length_is_taken_if_it_is_whole(
+    registry: FakeRegistry, upstream: RegistryUpstream
+) -> None:
+    registry.misbehave(
+        "manifest", Fault(raw=b'HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n{"schemaVersion": 2}')
+    )
+    assert (await upstream.get_manifest("app", Tag("1"))).content == b'{"schemaVersion": 2}'
+
+
 async def test_a_manifest_beyond_eight_mebibytes_is_refused(
     registry: FakeRegistry, upstream: RegistryUpstream
 ) -> None:
