@@ -16,6 +16,8 @@ import re
 import secrets
 from pathlib import Path
 
+from entrepot.storage.disk import Disk, remove_file, write_all
+
 __all__ = ["Journal", "boot_id"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -36,19 +38,21 @@ def boot_id(source: Path = _BOOT_ID) -> str:
 class Journal:
     """Calls block for one small append: make them from a thread that writes anyway."""
 
-    def __init__(self, path: Path, boot: str, end: int) -> None:
+    def __init__(self, path: Path, boot: str, end: int, disk: Disk = os) -> None:
         """Take over what an earlier journal says of the ``end`` bytes that its part has now."""
         self._path = path
+        self._disk = disk
         synced, written = _believed(path, boot, end)
         self.intervals = synced + written
         beside = path.with_name(f"{path.name}.new")
-        self._fd = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
+        self._fd = disk.open(beside, flags, 0o600)
         try:
             self._take_over(boot, synced, written)
-            os.replace(beside, path)
+            disk.replace(beside, path)
         except BaseException:
             os.close(self._fd)
-            beside.unlink(missing_ok=True)
+            remove_file(disk, beside)
             raise
 
     def add(self, start: int, stop: int) -> None:
@@ -57,13 +61,13 @@ class Journal:
     def synced(self) -> None:
         """Note that all intervals so far are on the disk."""
         self._append(_SYNCED)
-        os.fsync(self._fd)
+        self._disk.fsync(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)
 
     def remove(self) -> None:
-        self._path.unlink(missing_ok=True)
+        remove_file(self._disk, self._path)
 
     def _take_over(self, boot: str, synced: list[Interval], written: list[Interval]) -> None:
         self._append(boot)
@@ -74,9 +78,7 @@ class Journal:
             self._append("\n".join(_line(*interval) for interval in written))
 
     def _append(self, lines: str) -> None:
-        rest = memoryview(f"{lines}\n".encode("ascii"))
-        while rest:
-            rest = rest[os.write(self._fd, rest) :]
+        write_all(self._disk, self._fd, f"{lines}\n".encode("ascii"))
 
 
 def _believed(path: Path, boot: str, end: int) -> tuple[list[Interval], list[Interval]]:

@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from entrepot.errors import StoreFailed
+from entrepot.oci.digest import Digest
+from entrepot.storage.disk import Disk, make_folder, remove_file, sync_folder, write_all
 from entrepot.storage.failures import translated
 from entrepot.storage.journal import Journal
+from entrepot.storage.layout import blob_path, journal_path, spool_path
 
 __all__ = ["FileSpool"]
 
@@ -26,19 +29,20 @@ class FileSpool:
     """
 
     def __init__(
-        self, part: Path, journal: Path, target: Path, boot: str, threads: ThreadPoolExecutor
+        self, root: Path, digest: Digest, boot: str, threads: ThreadPoolExecutor, disk: Disk
     ) -> None:
         """Open or create the files; blocks, so call it from a thread."""
-        self._part = part
-        self._target = target
+        self._part = root / spool_path(digest)
+        self._target = root / blob_path(digest)
         self._threads = threads
-        with translated(part), ExitStack() as undo:
-            self._fd = os.open(part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._disk = disk
+        with translated(self._part), ExitStack() as undo:
+            self._fd = disk.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             undo.callback(os.close, self._fd)
             end = os.fstat(self._fd).st_size
             if end == 0:
-                undo.callback(part.unlink, missing_ok=True)
-            self._journal = Journal(journal, boot, end)
+                undo.callback(remove_file, disk, self._part)
+            self._journal = Journal(root / journal_path(digest), boot, end, disk)
             undo.pop_all()
         self._present = self._journal.intervals
         self._empty = not self._present
@@ -83,10 +87,7 @@ class FileSpool:
     def _write(self, offset: int, chunk: bytes) -> None:
         self._empty = False
         with translated(self._part):
-            view, position = memoryview(chunk), offset
-            while view:
-                written = os.pwrite(self._fd, view, position)
-                view, position = view[written:], position + written
+            write_all(self._disk, self._fd, chunk, offset)
             self._journal.add(offset, offset + len(chunk))
 
     def _feed(self, hasher: Any, start: int, stop: int) -> None:
@@ -109,16 +110,16 @@ class FileSpool:
             raise StoreFailed(f"{self._part} was given up before it was whole")
         with translated(self._part):
             try:
-                os.ftruncate(self._fd, size)
-                os.fsync(self._fd)
-                _make_folder(self._target.parent)
-                os.replace(self._part, self._target)
+                self._disk.ftruncate(self._fd, size)
+                self._disk.fsync(self._fd)
+                make_folder(self._disk, self._target.parent)
+                self._disk.replace(self._part, self._target)
             except OSError:
                 self._remove()
                 raise
             self._resumable = False
             try:
-                _sync_folder(self._target.parent)
+                sync_folder(self._disk, self._target.parent)
             finally:
                 self._journal.remove()
 
@@ -129,7 +130,7 @@ class FileSpool:
         self._resumable = False
         with translated(self._part):
             self._journal.remove()
-            self._part.unlink(missing_ok=True)
+            remove_file(self._disk, self._part)
 
     def _close(self) -> None:
         try:
@@ -137,22 +138,8 @@ class FileSpool:
                 self._remove()
             elif self._resumable:
                 with translated(self._part):
-                    os.fdatasync(self._fd)
+                    self._disk.fdatasync(self._fd)
                     self._journal.synced()
         finally:
             self._journal.close()
             os.close(self._fd)
-
-
-def _make_folder(folder: Path) -> None:
-    if not folder.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        _sync_folder(folder.parent)
-
-
-def _sync_folder(folder: Path) -> None:
-    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)
