@@ -67,6 +67,14 @@ async def test_a_full_disk_is_nothing_that_clients_notice(tight: Yard) -> None:
     assert tight.held(source.digest) is None
 
 
+async def test_fifty_readers_share_one_download_that_no_disk_has_room_for(tight: Yard) -> None:
+    source = tight.add(CONTENT)
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(tight.read(source)) for _ in range(50)]
+    assert all(reader.result() == CONTENT for reader in readers)
+    assert tight.upstream.sent < 1.2 * len(CONTENT)
+
+
 async def test_a_full_disk_is_no_licence_for_wrong_bytes(tight: Yard) -> None:
     source = tight.add(CONTENT)
     tight.upstream.blobs[source.repository.name, source.digest] = CONTENT[:-1] + b"!"

@@ -17,6 +17,7 @@ from entrepot.engine.intervals import Intervals
 from entrepot.engine.passthrough import NoSpool, checked
 from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.plan import plan_fetch, unclaimed
+from entrepot.engine.relay import Relays
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.verification import names_prefix, verify
 from entrepot.errors import DiskFull, EntrepotError, StoreFailed, UpstreamDown, WrongContent
@@ -68,6 +69,7 @@ class Fill:
         self._wants_whole = False
         self._honours_range = True
         self._is_storing = not isinstance(spool, NoSpool)
+        self._relays = Relays(self._rest, parts.tasks, str(self.digest))
         self._verifier = parts.tasks.spawn(self._verify(), f"verify {self.digest}")
 
     @property
@@ -260,8 +262,8 @@ class Fill:
         self.is_confirmed = any(other.is_open for other in self._fetches if other is not fetch)
 
     async def _pass_through(self, start: int, stop: int | None, *, is_checked: bool) -> AsyncGenerator[bytes]:
-        """Serve the rest from a connection of the reader's own."""
-        chunks = self._rest(start, stop)
+        """Serve the rest from a download that is kept nowhere."""
+        chunks = self._relays.read(start, self._end(stop))
         if is_checked:
             hasher = self.digest.hasher()
             await self._spool.feed(hasher, 0, start)
@@ -271,10 +273,10 @@ class Fill:
                 yield chunk
 
     async def _rest(self, position: int, stop: int | None) -> AsyncGenerator[bytes]:
-        fetch = Fetch(position, self._end(stop))
+        fetch = Fetch(position, stop)
         async with aclosing(download(fetch, self.sources, self._passing, self._parts.clock)) as chunks:
             async for chunk in chunks:
-                # An upstream that does not honour Range sends again what this reader has.
+                # An upstream that does not honour Range sends again what the readers have.
                 behind = max(0, position - fetch.cursor)
                 if behind < len(chunk):
                     yield chunk[behind:]
