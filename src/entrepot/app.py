@@ -25,7 +25,7 @@ import uvloop
 from entrepot.config.certificates import load_pair
 from entrepot.config.data_folder import prepare_data_folder
 from entrepot.config.forms import parse_listen
-from entrepot.config.schema import FreshnessSettings, Settings, TlsSettings, UpstreamSettings
+from entrepot.config.schema import Settings, TlsSettings, UpstreamSettings
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.fills import Fills
 from entrepot.engine.listings import Lists
@@ -248,16 +248,16 @@ class Application:
 
 
 def _site(upstream: RegistryUpstream, settings: UpstreamSettings) -> Site:
-    base = _freshness(settings.freshness)
+    base = _freshness(settings)
     rules = tuple((rule.tags, base.overridden(_overrides(rule))) for rule in settings.tag_rules)
     pulls = PullRules(settings.repositories.allow, settings.repositories.deny)
     return Site(upstream, TagRules(base, rules, settings.freshness.immutable_tags), pulls)
 
 
-def _freshness(settings: FreshnessSettings) -> Freshness:
-    values = msgspec.structs.asdict(settings)
+def _freshness(settings: UpstreamSettings) -> Freshness:
+    values = msgspec.structs.asdict(settings.freshness)
     del values["immutable_tags"]
-    return Freshness(**values)
+    return Freshness(**values, follow_deletions=settings.retention.follow_deletions)
 
 
 def _overrides(rule: msgspec.Struct) -> dict[str, float | None]:

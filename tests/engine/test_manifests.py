@@ -6,7 +6,7 @@ import asyncio
 import re
 import traceback
 from collections.abc import AsyncIterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -62,6 +62,10 @@ class Desk:
 
     def restart(self) -> None:
         self.__post_init__()
+
+    def follow_deletions(self) -> None:
+        self.rules = TagRules(replace(LIMITS, follow_deletions=True))
+        self.restart()
 
 
 @pytest.fixture
@@ -233,11 +237,83 @@ async def test_a_refused_tag_too_old_to_fall_back_on_is_refused_without_asking_a
     desk.publish(OLD)
     await desk.pull()
     desk.clock.advance(3601)
+    desk.upstream.failure = Refused("denied")
+    for _ in range(3):
+        with pytest.raises(Refused, match="denied"):
+            await desk.pull()
+    assert len(desk.upstream.asked) == 2
+
+
+@pytest.mark.parametrize("age", [31, 3601, 10_000_000])
+async def test_a_tag_that_was_deleted_upstream_stays_here(desk: Desk, age: float) -> None:
+    desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(age)
+    desk.upstream.failure = ManifestNotHere("deleted")
+    for _ in range(3):
+        answer = await desk.manifests.pull(DEMO, LATEST)
+        assert (answer.value.content, answer.cache, answer.age) == (OLD, Cache.STALE, age)
+    assert len(desk.upstream.asked) == 2
+    desk.restart()
+    assert await desk.pull() == (OLD, Cache.STALE)
+
+
+async def test_a_tag_that_comes_back_upstream_is_taken_up_again(desk: Desk) -> None:
+    desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(3601)
+    desk.upstream.failure = ManifestNotHere("deleted")
+    await desk.pull()
+    desk.upstream.failure = None
+    desk.publish(NEW)
+    desk.clock.advance(11)
+    assert await desk.pull() == (NEW, Cache.MISS)
+
+
+@pytest.mark.parametrize("age", [31, 3601])
+async def test_where_deletions_are_followed_a_deleted_tag_is_forgotten(desk: Desk, age: float) -> None:
+    desk.follow_deletions()
+    digest = desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(age)
     desk.upstream.failure = ManifestNotHere("deleted")
     for _ in range(3):
         with pytest.raises(ManifestNotHere, match="deleted"):
             await desk.pull()
     assert len(desk.upstream.asked) == 2
+    assert desk.metadata.tag(DEMO, "latest") is None
+    assert await desk.pull(digest) == (OLD, Cache.HIT)
+
+
+@pytest.mark.parametrize("failure", [UpstreamDown("500"), Refused("401")], ids=str)
+async def test_where_deletions_are_followed_other_failures_forget_nothing(
+    desk: Desk, failure: UpstreamDown | Refused
+) -> None:
+    desk.follow_deletions()
+    desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(31)
+    desk.upstream.failure = failure
+    for _ in range(2):
+        assert await desk.pull() == (OLD, Cache.STALE)
+    assert desk.metadata.tag(DEMO, "latest") is not None
+
+
+async def test_a_deletion_that_is_told_too_late_for_one_asker_is_followed_for_the_next(desk: Desk) -> None:
+    desk.follow_deletions()
+    desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(31)
+    desk.upstream.gate.clear()
+    desk.upstream.manifests.clear()
+    assert await desk.pull() == (OLD, Cache.STALE)
+    desk.upstream.gate.set()
+    for _ in range(200):
+        await asyncio.sleep(0.005)
+        if desk.metadata.tag(DEMO, "latest") is None:
+            break
+    with pytest.raises(ManifestNotHere):
+        await desk.pull()
 
 
 async def test_by_digest_the_upstream_is_never_asked_again(desk: Desk) -> None:
@@ -311,7 +387,8 @@ async def test_checks_of_tags_are_counted_by_what_they_found(desk: Desk) -> None
         desk.publish(content)
         await desk.pull()
         desk.clock.advance(31)
-    desk.upstream.failure = UpstreamDown("500")
-    await desk.pull()
+    for failure in (UpstreamDown("500"), ManifestNotHere("404")):
+        desk.upstream.failure = failure
+        await desk.pull()
     counted = re.findall(r'revalidations_total{outcome="(\w+)".*} (\S+)', desk.metrics.render().decode())
-    assert counted == [("unchanged", "1.0"), ("changed", "1.0"), ("error", "1.0")]
+    assert counted == [("unchanged", "1.0"), ("changed", "1.0"), ("error", "1.0"), ("gone", "1.0")]

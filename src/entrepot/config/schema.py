@@ -20,6 +20,7 @@ __all__ = [
     "FreshnessSettings",
     "LogSettings",
     "RepositoryRules",
+    "RetentionSettings",
     "Settings",
     "TagRule",
     "TimeoutSettings",
@@ -101,6 +102,13 @@ class RepositoryRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = ()
 
 
+class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    follow_deletions: Annotated[
+        bool,
+        Meta(description="Forget a tag that the upstream has no more; else it stays here, served as stale."),
+    ] = False
+
+
 class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     endpoints: Annotated[
         tuple[Endpoint, ...],
@@ -145,6 +153,9 @@ class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     tag_rules: Annotated[
         tuple[TagRule, ...], Meta(description="Freshness of some tags, first match wins.")
     ] = ()
+    retention: Annotated[RetentionSettings, Meta(description="What is kept, and for how long.")] = field(
+        default_factory=RetentionSettings
+    )
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

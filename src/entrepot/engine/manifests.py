@@ -11,7 +11,7 @@ from entrepot.engine.memory import Lru
 from entrepot.engine.revalidation import Answer, Cache, Question, Revalidation
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.uses import Uses
-from entrepot.errors import MetadataFailed
+from entrepot.errors import MetadataFailed, NotHere
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import read_links
 from entrepot.oci.reference import Reference, Repository, Tag
@@ -99,6 +99,11 @@ class Manifests:
         try:
             manifest = await self._check_tag(site, repository, tag)
             outcome = "unchanged" if manifest.digest == cached.digest else "changed"
+        except NotHere:
+            outcome = "gone"
+            if site.tags.freshness(tag.name).follow_deletions:
+                await self._forget_tag(repository, tag)
+            raise
         finally:
             self._metrics.revalidations(repository.upstream, outcome).inc()
         return manifest
@@ -187,6 +192,15 @@ class Manifests:
             await self._index.record_tag(repository, tag.name, digest, now)
         except MetadataFailed as failure:
             log.warning("tag_not_recorded", repository=str(repository), reason=str(failure))
+
+    async def _forget_tag(self, repository: Repository, tag: Tag) -> None:
+        self._tags.forget((repository, tag))
+        try:
+            await self._index.forget_tag(repository, tag.name)
+        except MetadataFailed as failure:
+            log.warning("tag_not_forgotten", repository=str(repository), reason=str(failure))
+        else:
+            log.info("tag_forgotten", repository=str(repository), tag=tag.name, reason="deleted upstream")
 
 
 def _weigh(manifest: StoredManifest) -> int:

@@ -8,6 +8,8 @@ from collections.abc import Hashable
 
 from msgspec import Struct
 
+from entrepot.errors import NotHere
+
 __all__ = ["Refusals"]
 
 _MOST = 20_000
@@ -40,6 +42,11 @@ class Refusals:
     def refused_at(self, key: Hashable) -> float | None:
         refusal = self._refusals.get(key)
         return refusal.refused_at if refusal is not None else None
+
+    def is_gone(self, key: Hashable) -> bool:
+        """Tell whether the upstream said that there is no such thing, and not that it may not be had."""
+        refusal = self._refusals.get(key)
+        return refusal is not None and isinstance(refusal.failure, NotHere)
 
     def failure(self, key: Hashable) -> Exception:
         """Return what the upstream raised; ``key`` must be one that ``refused_at`` knows."""

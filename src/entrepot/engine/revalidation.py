@@ -88,7 +88,7 @@ class Revalidation(Generic[V]):
         if isinstance(verdict, RecentlyRefused):
             raise self._refusals.failure(question.key)
         if isinstance(verdict, Ask) or cached is None:
-            return await self._ask(question)
+            return await self._ask(question, cached)
         match verdict:
             case Serve():
                 until = fresh_until(question.checked_at, question.limits, immutable=question.immutable)
@@ -106,8 +106,14 @@ class Revalidation(Generic[V]):
     async def close(self) -> None:
         await self._flights.close()
 
-    async def _ask(self, question: Question[V]) -> Answer[V]:
-        return Answer(await asyncio.shield(self._launch(question)), Cache.MISS)
+    async def _ask(self, question: Question[V], cached: V | None) -> Answer[V]:
+        """Fall back on what is cached, too old for all else, only where the upstream deleted its own."""
+        try:
+            return Answer(await asyncio.shield(self._launch(question)), Cache.MISS)
+        except NotHere:
+            if cached is None or question.limits.follow_deletions:
+                raise
+            return self._stale(question, cached)
 
     async def _revalidate(self, question: Question[V], cached: V, within: float) -> Answer[V]:
         flight = self._launch(question)
@@ -118,8 +124,12 @@ class Revalidation(Generic[V]):
             return self._stale(question, cached)
         try:
             return Answer(flight.result(), Cache.REVALIDATED)
-        except (NotHere, Refused, RateLimited, UpstreamDown):
-            return self._stale(question, cached)
+        except NotHere:
+            if question.limits.follow_deletions:
+                raise
+        except (Refused, RateLimited, UpstreamDown):
+            pass
+        return self._stale(question, cached)
 
     def _launch(self, question: Question[V]) -> asyncio.Task[V]:
         return self._flights.launch(question.key, lambda: self._learn(question))
@@ -135,6 +145,7 @@ class Revalidation(Generic[V]):
         return TagFacts(
             checked_at=question.checked_at if question.cached is not None else None,
             refused_at=self._refusals.refused_at(question.key),
+            is_gone=self._refusals.is_gone(question.key),
             immutable=question.immutable,
             health=question.breaker.health(),
         )

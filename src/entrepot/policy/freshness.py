@@ -6,7 +6,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import assert_never
+from typing import Any, assert_never
 
 from msgspec import Struct
 
@@ -30,15 +30,19 @@ __all__ = [
 
 @dataclass(frozen=True, slots=True)
 class Freshness:
-    """How long a tag is believed; all in seconds, counted from when the upstream was last asked."""
+    """How long a tag is believed; all in seconds, counted from when the upstream was last asked.
+
+    ``follow_deletions``: what the upstream says it does not have is not served from here either.
+    """
 
     fresh_for: float = 30.0
     stale_while_revalidate: float = 0.0
     revalidate_within: float = 2.0
     stale_if_error: float = 30 * 86400.0
     not_found_for: float = 10.0
+    follow_deletions: bool = False
 
-    def overridden(self, values: Mapping[str, float | None]) -> Freshness:
+    def overridden(self, values: Mapping[str, Any]) -> Freshness:
         """Return a copy with those fields replaced whose value is not ``None``."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
@@ -62,11 +66,13 @@ class TagFacts(Struct, frozen=True, gc=False):
     """What is known of a tag.
 
     ``checked_at``: when the upstream last said what the cached tag means; ``None`` if it is
-    not cached.  ``refused_at``: when it last said that there is no such tag, or that it may not be had.
+    not cached.  ``refused_at``: when it last said that the tag may not be had or, with ``is_gone``,
+    that there is none.
     """
 
     checked_at: float | None = None
     refused_at: float | None = None
+    is_gone: bool = False
     immutable: bool = False
     health: Health = Health.UP
 
@@ -107,14 +113,18 @@ def decide(facts: TagFacts, limits: Freshness, now: float) -> Verdict:
 
     An age below zero means that the clock was set back.  Such a tag is not fresh, or it
     would be for as long as the clock lags; but it is still there to fall back on.  So is one
-    that the upstream refuses: deleting there deletes nothing here.
+    that the upstream refuses.  Deleting there deletes nothing here, however old the tag is,
+    unless deletions are followed.
     """
     is_refused = _is_refused(facts, limits, now)
-    if facts.checked_at is None:
+    is_gone = is_refused and facts.is_gone
+    if facts.checked_at is None or (is_gone and limits.follow_deletions):
         return RecentlyRefused() if is_refused else Ask()
     age = now - facts.checked_at
     if facts.immutable or (0 <= age < limits.fresh_for and not is_refused):
         return Serve()
+    if is_gone:
+        return ServeStale("the upstream does not have it any more")
     refreshable = limits.fresh_for + limits.stale_while_revalidate
     if age >= max(refreshable, limits.stale_if_error):
         return RecentlyRefused() if is_refused else Ask()

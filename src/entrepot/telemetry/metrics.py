@@ -73,7 +73,7 @@ class Metrics:
         )
         self.fills_running = gauge("fills_running", "upstream", "Downloads of blobs in progress.")
         self.revalidations = counter(
-            "revalidations_total", "upstream outcome", "Tags checked: unchanged, changed, error."
+            "revalidations_total", "upstream outcome", "Tags checked: unchanged, changed, gone, error."
         )
 
         self.upstream_requests = counter(

@@ -69,6 +69,9 @@ class RegistryContent:
     def tag(self, repository: str, tag: str, digest: Digest) -> None:
         self._at(repository).tags[tag] = digest
 
+    def untag(self, repository: str, tag: str) -> None:
+        del self._at(repository).tags[tag]
+
     def add_image(
         self,
         repository: str,

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from entrepot.policy.breaker import Health
@@ -22,6 +24,7 @@ LIMITS = Freshness(
 )
 STALE = ServeStale("the upstream is failing")
 REFUSED = ServeStale("the upstream refused it a moment ago")
+GONE = ServeStale("the upstream does not have it any more")
 UP, PROBING, DOWN = Health.UP, Health.PROBING, Health.DOWN
 
 
@@ -86,6 +89,32 @@ def test_a_refusal_is_believed_for_a_while_and_takes_nothing_away(
 
 def test_an_immutable_tag_outlives_a_refusal() -> None:
     assert decide(TagFacts(checked_at=0, refused_at=5, immutable=True), LIMITS, now=5) == Serve()
+
+
+@pytest.mark.parametrize(
+    "checked_at", [8995, 5400, 0, 1e9], ids=["young", "old", "ancient", "clock-set-back"]
+)
+def test_a_tag_that_was_deleted_upstream_is_served_for_ever(checked_at: float) -> None:
+    facts = TagFacts(checked_at=checked_at, refused_at=max(checked_at, 8998), is_gone=True)
+    assert decide(facts, LIMITS, now=max(checked_at, 9000)) == GONE
+
+
+@pytest.mark.parametrize("checked_at", [8995, 5400], ids=["young", "old"])
+def test_where_deletions_are_followed_a_deleted_tag_is_refused(checked_at: float) -> None:
+    limits = replace(LIMITS, follow_deletions=True)
+    facts = TagFacts(checked_at=checked_at, refused_at=8998, is_gone=True)
+    assert decide(facts, limits, now=9000) == RecentlyRefused()
+
+
+def test_where_deletions_are_followed_other_refusals_take_nothing_away() -> None:
+    limits = replace(LIMITS, follow_deletions=True)
+    assert decide(TagFacts(checked_at=8995, refused_at=8998), limits, now=9000) == REFUSED
+
+
+def test_a_deletion_is_believed_no_longer_than_any_refusal() -> None:
+    facts = TagFacts(checked_at=8000, refused_at=8990, is_gone=True)
+    assert decide(facts, LIMITS, now=9000) == Revalidate(2)
+    assert decide(facts, replace(LIMITS, follow_deletions=True), now=9000) == Revalidate(2)
 
 
 def test_a_limit_of_zero_remembers_nothing() -> None:
