@@ -13,7 +13,6 @@ from pathlib import Path
 
 from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest, InvalidDigest
-from entrepot.storage.disk import Disk, make_folder, remove_file
 from entrepot.storage.failures import translate, translated
 from entrepot.storage.journal import boot_id
 from entrepot.storage.layout import (
@@ -26,6 +25,7 @@ from entrepot.storage.layout import (
     spool_path,
 )
 from entrepot.storage.spool import FileSpool
+from entrepot.storage.system import System, make_folder, remove_file
 
 __all__ = ["FileBlob", "FilesystemBlobs"]
 
@@ -53,20 +53,20 @@ class FileBlob:
 class FilesystemBlobs:
     """Implements ``ports.blobs.BlobStore`` on one local file system."""
 
-    def __init__(self, root: Path, *, disk: Disk = os, boot: str | None = None) -> None:
+    def __init__(self, root: Path, *, system: System = os, boot: str | None = None) -> None:
         """Make the folders, and drop what no spool can be resumed from; raises ``StoreFailed``.
 
         ``boot`` names the boot of the machine; left out, the kernel is asked.
         """
         self._root = root
-        self._disk = disk
+        self._system = system
         self._prefix = f"{root}/"
         self._boot = boot or boot_id()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
         with translated(root):
             for folder in (BLOBS, SPOOL):
-                make_folder(disk, root / folder)
-            _drop_remains(disk, root)
+                make_folder(system, root / folder)
+            _drop_remains(system, root)
 
     def open(self, digest: Digest) -> FileBlob | None:
         path = self._prefix + blob_path(digest)
@@ -89,7 +89,7 @@ class FilesystemBlobs:
         path = self._root / blob_path(digest)
         with translated(path):
             try:
-                await asyncio.to_thread(self._disk.unlink, path)
+                await asyncio.to_thread(self._system.unlink, path)
             except FileNotFoundError:
                 return False
         return True
@@ -118,7 +118,7 @@ class FilesystemBlobs:
         self._threads.shutdown()
 
     def _spool(self, digest: Digest) -> FileSpool:
-        return FileSpool(self._root, digest, self._boot, self._threads, self._disk)
+        return FileSpool(self._root, digest, self._boot, self._threads, self._system)
 
 
 def _is_right(path: Path, digest: Digest) -> bool:
@@ -130,17 +130,17 @@ def _is_right(path: Path, digest: Digest) -> bool:
             return False
 
 
-def _drop_remains(disk: Disk, root: Path) -> None:
+def _drop_remains(system: System, root: Path) -> None:
     """Drop the spools that a crash left behind: one lost its part or its journal, one is a blob already."""
     for entry in list((root / SPOOL).iterdir()):
         with suppress(InvalidDigest):
             digest = digest_of_spool(entry.name)
             part, journal, blob = (root / path(digest) for path in (spool_path, journal_path, blob_path))
             if entry.name not in {part.name, journal.name}:
-                disk.unlink(entry)
+                system.unlink(entry)
             elif blob.exists() or not (part.exists() and journal.exists()):
-                remove_file(disk, journal)
-                remove_file(disk, part)
+                remove_file(system, journal)
+                remove_file(system, part)
 
 
 def _folders(root: Path) -> list[Path]:

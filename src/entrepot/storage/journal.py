@@ -16,7 +16,7 @@ import re
 import secrets
 from pathlib import Path
 
-from entrepot.storage.disk import Disk, remove_file, write_all
+from entrepot.storage.system import System, remove_file, write_all
 
 __all__ = ["Journal", "boot_id"]
 
@@ -38,21 +38,21 @@ def boot_id(source: Path = _BOOT_ID) -> str:
 class Journal:
     """Calls block for one small append: make them from a thread that writes anyway."""
 
-    def __init__(self, path: Path, boot: str, end: int, disk: Disk = os) -> None:
+    def __init__(self, path: Path, boot: str, end: int, system: System = os) -> None:
         """Take over what an earlier journal says of the ``end`` bytes that its part has now."""
         self._path = path
-        self._disk = disk
+        self._system = system
         synced, written = _believed(path, boot, end)
         self.intervals = synced + written
         beside = path.with_name(f"{path.name}.new")
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        self._fd = disk.open(beside, flags, 0o600)
+        self._fd = system.open(beside, flags, 0o600)
         try:
             self._take_over(boot, synced, written)
-            disk.replace(beside, path)
+            system.replace(beside, path)
         except BaseException:
             os.close(self._fd)
-            remove_file(disk, beside)
+            remove_file(system, beside)
             raise
 
     def add(self, start: int, stop: int) -> None:
@@ -61,13 +61,13 @@ class Journal:
     def synced(self) -> None:
         """Note that all intervals so far are on the disk."""
         self._append(_SYNCED)
-        self._disk.fsync(self._fd)
+        self._system.fsync(self._fd)
 
     def close(self) -> None:
         os.close(self._fd)
 
     def remove(self) -> None:
-        remove_file(self._disk, self._path)
+        remove_file(self._system, self._path)
 
     def _take_over(self, boot: str, synced: list[Interval], written: list[Interval]) -> None:
         self._append(boot)
@@ -78,7 +78,7 @@ class Journal:
             self._append("\n".join(_line(*interval) for interval in written))
 
     def _append(self, lines: str) -> None:
-        write_all(self._disk, self._fd, f"{lines}\n".encode("ascii"))
+        write_all(self._system, self._fd, f"{lines}\n".encode("ascii"))
 
 
 def _believed(path: Path, boot: str, end: int) -> tuple[list[Interval], list[Interval]]:

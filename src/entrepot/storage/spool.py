@@ -12,10 +12,10 @@ from typing import Any
 
 from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest
-from entrepot.storage.disk import Disk, make_folder, remove_file, sync_folder, write_all
 from entrepot.storage.failures import translated
 from entrepot.storage.journal import Journal
 from entrepot.storage.layout import blob_path, journal_path, spool_path
+from entrepot.storage.system import System, make_folder, remove_file, sync_folder, write_all
 
 __all__ = ["FileSpool"]
 
@@ -29,20 +29,20 @@ class FileSpool:
     """
 
     def __init__(
-        self, root: Path, digest: Digest, boot: str, threads: ThreadPoolExecutor, disk: Disk
+        self, root: Path, digest: Digest, boot: str, threads: ThreadPoolExecutor, system: System
     ) -> None:
         """Open or create the files; blocks, so call it from a thread."""
         self._part = root / spool_path(digest)
         self._target = root / blob_path(digest)
         self._threads = threads
-        self._disk = disk
+        self._system = system
         with translated(self._part), ExitStack() as undo:
-            self._fd = disk.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            self._fd = system.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             undo.callback(os.close, self._fd)
             end = os.fstat(self._fd).st_size
             if end == 0:
-                undo.callback(remove_file, disk, self._part)
-            self._journal = Journal(root / journal_path(digest), boot, end, disk)
+                undo.callback(remove_file, system, self._part)
+            self._journal = Journal(root / journal_path(digest), boot, end, system)
             undo.pop_all()
         self._present = self._journal.intervals
         self._empty = not self._present
@@ -87,7 +87,7 @@ class FileSpool:
     def _write(self, offset: int, chunk: bytes) -> None:
         self._empty = False
         with translated(self._part):
-            write_all(self._disk, self._fd, chunk, offset)
+            write_all(self._system, self._fd, chunk, offset)
             self._journal.add(offset, offset + len(chunk))
 
     def _feed(self, hasher: Any, start: int, stop: int) -> None:
@@ -110,16 +110,16 @@ class FileSpool:
             raise StoreFailed(f"{self._part} was given up before it was whole")
         with translated(self._part):
             try:
-                self._disk.ftruncate(self._fd, size)
-                self._disk.fsync(self._fd)
-                make_folder(self._disk, self._target.parent)
-                self._disk.replace(self._part, self._target)
+                self._system.ftruncate(self._fd, size)
+                self._system.fsync(self._fd)
+                make_folder(self._system, self._target.parent)
+                self._system.replace(self._part, self._target)
             except OSError:
                 self._remove()
                 raise
             self._resumable = False
             try:
-                sync_folder(self._disk, self._target.parent)
+                sync_folder(self._system, self._target.parent)
             finally:
                 self._journal.remove()
 
@@ -130,7 +130,7 @@ class FileSpool:
         self._resumable = False
         with translated(self._part):
             self._journal.remove()
-            remove_file(self._disk, self._part)
+            remove_file(self._system, self._part)
 
     def _close(self) -> None:
         try:
@@ -138,7 +138,7 @@ class FileSpool:
                 self._remove()
             elif self._resumable:
                 with translated(self._part):
-                    self._disk.fdatasync(self._fd)
+                    self._system.fdatasync(self._fd)
                     self._journal.synced()
         finally:
             self._journal.close()

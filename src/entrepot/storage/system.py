@@ -7,12 +7,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Protocol
 
-__all__ = ["Disk", "make_folder", "remove_file", "sync_folder", "write_all"]
+__all__ = ["System", "make_folder", "remove_file", "sync_folder", "write_all"]
 
 Content = bytes | memoryview
 
 
-class Disk(Protocol):
+class System(Protocol):
     """Calls that do, and raise, what those of the same names in ``os`` do: that module is the real disk.
 
     Reading goes past it, as it changes nothing and is what has to be fast.
@@ -39,41 +39,41 @@ class Disk(Protocol):
     def unlink(self, path: Path, /) -> None: ...
 
 
-def write_all(disk: Disk, fd: int, content: bytes, offset: int | None = None) -> None:
+def write_all(system: System, fd: int, content: bytes, offset: int | None = None) -> None:
     """Write at ``offset``, or where the file is; the system may take less at a time than it is given."""
     rest = memoryview(content)
     while rest:
         if offset is None:
-            written = disk.write(fd, rest)
+            written = system.write(fd, rest)
         else:
-            written = disk.pwrite(fd, rest, offset)
+            written = system.pwrite(fd, rest, offset)
             offset += written
         rest = rest[written:]
 
 
-def remove_file(disk: Disk, path: Path) -> None:
+def remove_file(system: System, path: Path) -> None:
     """Remove a file that may be gone already."""
     with suppress(FileNotFoundError):
-        disk.unlink(path)
+        system.unlink(path)
 
 
-def make_folder(disk: Disk, folder: Path) -> None:
+def make_folder(system: System, folder: Path) -> None:
     """Make a folder, and those it lies in, so that a power cut takes none of them away."""
     if folder.is_dir():
         return
-    make_folder(disk, folder.parent)
+    make_folder(system, folder.parent)
     try:
-        disk.mkdir(folder)
+        system.mkdir(folder)
     except FileExistsError:  # Made by another thread meanwhile, or a file is in the way.
         if not folder.is_dir():
             raise
-    sync_folder(disk, folder.parent)
+    sync_folder(system, folder.parent)
 
 
-def sync_folder(disk: Disk, folder: Path) -> None:
+def sync_folder(system: System, folder: Path) -> None:
     """Have what was created, renamed and removed in a folder outlive a power cut."""
-    fd = disk.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    fd = system.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        disk.fsync(fd)
+        system.fsync(fd)
     finally:
         os.close(fd)

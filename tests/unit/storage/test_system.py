@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.storage.disk import make_folder, remove_file, write_all
+from entrepot.storage.system import make_folder, remove_file, write_all
 
 
 def test_what_the_system_takes_in_parts_is_written_whole(
