@@ -14,7 +14,8 @@ import ssl
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, suppress
+from contextlib import AsyncExitStack, closing, suppress
+from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
 from pathlib import Path
@@ -51,7 +52,8 @@ from entrepot.storage.ballast import Ballast
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
 from entrepot.telemetry.access import AccessLog
-from entrepot.telemetry.log import configure_log, log
+from entrepot.telemetry.lines import LineWriter, write_whole
+from entrepot.telemetry.log import configure_log, log, set_level
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream.registry import RegistryUpstream
 
@@ -72,19 +74,21 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     ``reload`` reads the settings anew, at SIGHUP.  Raises ``EntrepotError`` where the data
     folder cannot be used, or nobody can be listened to.
     """
-    configure_log(settings.log.level, settings.log.format)
-    _raise_descriptor_limit()
-    _tune_allocator()
-    folder = prepare_data_folder(settings.data)
-    lock = FolderLock(folder)
-    try:
-        return uvloop.run(_run(settings, reload, folder))
-    finally:
-        lock.release()
+    lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
+    with closing(lines):
+        configure_log(settings.log.level, settings.log.format, lines, coloured=sys.stderr.isatty())
+        _raise_descriptor_limit()
+        _tune_allocator()
+        folder = prepare_data_folder(settings.data)
+        lock = FolderLock(folder)
+        try:
+            return uvloop.run(_run(settings, reload, folder, lines))
+        finally:
+            lock.release()
 
 
-async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path) -> int:
-    application = Application(settings, folder)
+async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path, lines: LineWriter) -> int:
+    application = Application(settings, folder, lines)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -99,9 +103,12 @@ async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path)
 
 
 class Application:
-    """All parts, put together; ``start``, then ``stop``."""
+    """All parts, put together; ``start``, then ``stop``.
 
-    def __init__(self, settings: Settings, folder: Path) -> None:
+    ``lines`` takes the access log, if one is wanted; whoever made it closes it.
+    """
+
+    def __init__(self, settings: Settings, folder: Path, lines: LineWriter | None = None) -> None:
         self._settings = self._started_with = settings
         self._folder = folder
         # Random, for caches of one host name may be chained: each knows a loop by its own word.
@@ -128,7 +135,7 @@ class Application:
         )
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
-        self._access = self._build_access_log(settings)
+        self._access = self._build_access_log(settings, lines)
         self._tls = _tls_context(settings.tls)
         self._server = Server(self._build_face(), tls=self._tls, limits=_limits(), on_error=_log_error)
 
@@ -157,8 +164,7 @@ class Application:
             log.error("settings_refused", reason=str(failure))
             return
         self._renew_certificate()
-        # In the form of the lines of requests, which share the stream, and stay as they are.
-        configure_log(settings.log.level, self._started_with.log.format)
+        set_level(settings.log.level)
         fixed = [name for name in _NEED_RESTART if _differ(name, self._started_with, settings)]
         self._settings = settings
         log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
@@ -169,8 +175,6 @@ class Application:
         if self._is_listening:
             log.info("draining", connections=self._server.connections)
         async with AsyncExitStack() as ending:  # Ended in reverse, each though another failed to.
-            if self._access is not None:
-                ending.callback(self._access.close)
             ending.callback(self._store.close)
             ending.push_async_callback(self._metadata.close)
             for upstream in [*self._upstreams.values(), *self._retired]:
@@ -219,11 +223,11 @@ class Application:
         table = UpstreamTable.build(upstreams, hostnames, settings.default_upstream)
         return table, {name: _site(upstreams[name], settings.upstreams[name]) for name in upstreams}
 
-    def _build_access_log(self, settings: Settings) -> AccessLog | None:
-        if not settings.log.access:
+    def _build_access_log(self, settings: Settings, lines: LineWriter | None) -> AccessLog | None:
+        if lines is None:
             return None
-        dropped = self._metrics.log_lines_dropped()
-        return AccessLog(sys.stderr.buffer, settings.log.format, dropped.inc)
+        lines.dropped = self._metrics.log_lines_dropped().inc
+        return AccessLog(lines, settings.log.format) if settings.log.access else None
 
     def _build_face(self) -> Face:
         registry = Registry(self._sites, self._manifests, self._blobs, self._lists)

@@ -34,7 +34,7 @@ def settings() -> Settings:
 @pytest.fixture(autouse=True)
 def _log(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave the log of the tests as it is."""
-    monkeypatch.setattr(app, "configure_log", lambda _level, _form: None)
+    monkeypatch.setattr(app, "set_level", lambda _level: None)
 
 
 async def _fail() -> None:

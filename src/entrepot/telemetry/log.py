@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import json
 import logging
-import sys
-from typing import Any, Literal, TextIO
+from typing import Literal
 
 import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
-__all__ = ["Level", "Style", "configure_log", "log"]
+from entrepot.telemetry.lines import LineWriter
+
+__all__ = ["Level", "Style", "configure_log", "log", "set_level"]
 
 Level = Literal["debug", "info", "warning", "error"]
 Style = Literal["json", "console"]
@@ -21,26 +22,40 @@ log: FilteringBoundLogger = structlog.get_logger()
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
-def configure_log(level: Level, style: Style, stream: TextIO | None = None) -> None:
-    """Write lines of ``level`` and above to ``stream``; a second call changes all of it.
+def configure_log(level: Level, style: Style, lines: LineWriter, *, coloured: bool = False) -> None:
+    """Put lines of ``level`` and above into ``lines``; a second call changes all of it.
 
     ``json`` is one object a line, ``console`` is for people.  What libraries say to
     ``logging`` at warning or above becomes lines of the event ``library``.
     """
-    stream = stream or sys.stderr
-    renderers, factory = _rendering(style, stream)
     structlog.configure(
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
-            *renderers,
+            *_renderers(style, coloured=coloured),
         ],
-        wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=factory,
+        logger_factory=lambda *_: _Logger(lines),
         # Loggers already in use must see the second call.
         cache_logger_on_first_use=False,
     )
+    set_level(level)
     logging.basicConfig(handlers=[_FromLibraries()], level=logging.WARNING, force=True)
+
+
+def set_level(level: Level) -> None:
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(level))
+
+
+class _Logger:
+    """What structlog hands a rendered line to, by the name of its level."""
+
+    def __init__(self, lines: LineWriter) -> None:
+        self._lines = lines
+
+    def msg(self, line: bytes) -> None:
+        self._lines.put(line + b"\n")
+
+    debug = info = warning = error = critical = msg
 
 
 class _FromLibraries(logging.Handler):
@@ -49,11 +64,14 @@ class _FromLibraries(logging.Handler):
         log.log(record.levelno, "library", **fields)
 
 
-def _rendering(style: Style, stream: TextIO) -> tuple[list[Processor], Any]:
+def _renderers(style: Style, *, coloured: bool) -> list[Processor]:
     if style == "console":
-        console = structlog.dev.ConsoleRenderer(colors=stream.isatty(), timestamp_key="time")
-        return [console], structlog.WriteLoggerFactory(stream)
-    return [structlog.processors.format_exc_info, _as_json], structlog.BytesLoggerFactory(stream.buffer)
+        return [structlog.dev.ConsoleRenderer(colors=coloured, timestamp_key="time"), _as_bytes]
+    return [structlog.processors.format_exc_info, _as_json]
+
+
+def _as_bytes(_logger: object, _method: str, text: EventDict | str) -> bytes:
+    return str(text).encode("utf-8", "backslashreplace")
 
 
 def _as_json(_logger: object, _method: str, fields: EventDict) -> bytes:

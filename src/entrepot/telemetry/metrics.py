@@ -91,7 +91,7 @@ class Metrics:
         self.ratelimit = gauge("ratelimit_limit", "upstream", "Requests that the upstream allows.")
         self.ratelimit_remaining = gauge("ratelimit_remaining", "upstream", "Requests that are left of it.")
 
-        self.log_lines_dropped = counter("log_lines_dropped_total", "", "Lines of the access log lost.")
+        self.log_lines_dropped = counter("log_lines_dropped_total", "", "Lines of the log that were lost.")
 
     @property
     def table(self) -> tuple[Described, ...]:

@@ -1,0 +1,94 @@
+"""Lines on their way out of the program: held until a thread has written them; nobody else waits."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections import deque
+from collections.abc import Callable
+
+__all__ = ["LineWriter", "write_whole"]
+
+_MOST_BYTES = 8 << 20
+_BATCH_BYTES = 256 << 10
+_GATHER_SECONDS = 0.2
+_RETRY_SECONDS = 1.0
+_LONGEST_CLOSE = 2.0
+
+
+class LineWriter:
+    """Hands the lines of 0.2 s to ``write``, in the order in which they were put, from any thread.
+
+    ``write`` raises ``OSError`` where it cannot.  What it refuses is lost, and so is what 8 MiB of
+    held lines leave no room for; ``dropped`` is told how many lines.  With ``retries`` what was
+    refused is offered again, every second until the end.
+    """
+
+    def __init__(self, write: Callable[[bytes], object], name: str, *, retries: bool = False) -> None:
+        self.dropped: Callable[[int], object] = lambda _lines: None
+        self._write = write
+        self._retries = retries
+        self._lines: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._counting = threading.Lock()
+        self._arrived = threading.Event()
+        self._closing = threading.Event()
+        # A daemon, so that who cannot be written to does not hold up the end of the process.
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        self._thread.start()
+
+    def put(self, line: bytes) -> None:
+        """Take a line, its end included."""
+        with self._counting:
+            fits = self._held_bytes + len(line) <= _MOST_BYTES
+            if fits:
+                self._held_bytes += len(line)
+                self._lines.append(line)
+        if not fits:
+            self.dropped(1)
+        elif not self._arrived.is_set():
+            self._arrived.set()
+
+    def close(self) -> None:
+        """Write what is held, for two seconds at most."""
+        self._closing.set()
+        self._arrived.set()
+        self._thread.join(_LONGEST_CLOSE)
+
+    def _run(self) -> None:
+        closing = False
+        while not closing:
+            self._arrived.wait()
+            closing = self._closing.wait(_GATHER_SECONDS)
+            # Cleared before the lines are taken: one that comes in between wakes us once too often.
+            self._arrived.clear()
+            while batch := self._take():
+                self._deliver(batch)
+
+    def _take(self) -> list[bytes]:
+        batch: list[bytes] = []
+        size = 0
+        while self._lines and size < _BATCH_BYTES:
+            batch.append(self._lines.popleft())
+            size += len(batch[-1])
+        return batch
+
+    def _deliver(self, batch: list[bytes]) -> None:
+        lines = b"".join(batch)
+        while True:
+            try:
+                self._write(lines)
+            except OSError:
+                if self._retries and not self._closing.wait(_RETRY_SECONDS):
+                    continue
+                self.dropped(len(batch))
+            break
+        with self._counting:
+            self._held_bytes -= len(lines)
+
+
+def write_whole(descriptor: int, content: bytes) -> None:
+    """Write to a descriptor, past the buffers of Python, whose locks a stuck thread would hold at the end."""
+    rest = memoryview(content)
+    while rest:
+        rest = rest[os.write(descriptor, rest) :]
