@@ -18,11 +18,11 @@ from pathlib import Path
 
 from entrepot.storage.system import System, remove_file, write_all
 
-__all__ = ["Journal", "boot_id"]
+__all__ = ["Journal", "beside", "boot_id"]
 
 _BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 _SYNCED = "synced"
-_INTERVAL = re.compile(r"([0-9]{1,19}) ([0-9]{1,19})")
+_INTERVAL = re.compile(r"([0-9]{1,19}) ([0-9]{1,19})\n")
 
 Interval = tuple[int, int]
 
@@ -35,6 +35,11 @@ def boot_id(source: Path = _BOOT_ID) -> str:
         return secrets.token_hex(16)
 
 
+def beside(path: Path) -> Path:
+    """Return where a new journal is written before it takes the place of the one at ``path``."""
+    return path.with_name(f"{path.name}.new")
+
+
 class Journal:
     """Calls block for one small append: make them from a thread that writes anyway."""
 
@@ -44,15 +49,15 @@ class Journal:
         self._system = system
         synced, written = _believed(path, boot, end)
         self.intervals = synced + written
-        beside = path.with_name(f"{path.name}.new")
+        new = beside(path)
         flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND | os.O_CLOEXEC
-        self._fd = system.open(beside, flags, 0o600)
+        self._fd = system.open(new, flags, 0o600)
         try:
             self._take_over(boot, synced, written)
-            system.replace(beside, path)
+            system.replace(new, path)
         except BaseException:
             os.close(self._fd)
-            remove_file(system, beside)
+            remove_file(system, new)
             raise
 
     def add(self, start: int, stop: int) -> None:
@@ -82,24 +87,38 @@ class Journal:
 
 
 def _believed(path: Path, boot: str, end: int) -> tuple[list[Interval], list[Interval]]:
-    """Return the intervals that are on the disk, and those that this boot handed to the kernel since."""
+    """Return the intervals that are on the disk, and those that this boot handed to the kernel since.
+
+    Memory goes by how many they are when joined, not by the lines, one for each write of a large blob.
+    """
+    synced: dict[int, int] = {}
+    written: dict[int, int] = {}
     try:
-        text = path.read_text(encoding="ascii")
+        with path.open(encoding="ascii", newline="\n") as lines:
+            head = next(lines, "")
+            for line in lines:
+                _believe(line, end, synced, written)
     except (FileNotFoundError, UnicodeDecodeError):
         return [], []
-    head, *lines = text.split("\n")[:-1] or [""]
-    last = _last_synced(lines)
-    return _intervals(lines[:last], end), _intervals(lines[last:], end) if head == boot else []
+    return _joined(synced), _joined(written) if head == f"{boot}\n" else []
 
 
-def _last_synced(lines: list[str]) -> int:
-    return max((number for number, line in enumerate(lines) if line == _SYNCED), default=0)
+def _believe(line: str, end: int, synced: dict[int, int], written: dict[int, int]) -> None:
+    if line == f"{_SYNCED}\n":
+        for interval in _joined(written):
+            _join(synced, *interval)
+        written.clear()
+    elif (match := _INTERVAL.fullmatch(line)) and int(match[1]) < int(match[2]) <= end:
+        _join(written, int(match[1]), int(match[2]))
 
 
-def _intervals(lines: list[str], end: int) -> list[Interval]:
-    matches = filter(None, map(_INTERVAL.fullmatch, lines))
-    found = ((int(match[1]), int(match[2])) for match in matches)
-    return [(start, stop) for start, stop in found if start < stop <= end]
+def _join(starts: dict[int, int], start: int, stop: int) -> None:
+    """Note an interval by where it ends; one that goes on where another ended becomes one with it."""
+    starts[stop] = min(starts.pop(start, start), starts.get(stop, stop))
+
+
+def _joined(starts: dict[int, int]) -> list[Interval]:
+    return [(start, stop) for stop, start in starts.items()]
 
 
 def _line(start: int, stop: int) -> str:

@@ -65,6 +65,29 @@ def test_a_torn_or_garbled_tail_is_passed_over(tmp_path: Path, tail: bytes) -> N
     assert _read(path, "boot") == [(0, 10), (20, 30)]
 
 
+def test_writes_that_follow_one_another_are_believed_as_one_interval(tmp_path: Path) -> None:
+    end = 40 << 30
+    journal = Journal(tmp_path / "j", "boot", end)
+    for offset in range(0, 100 << 20, 1 << 20):  # Two connections, by turns.
+        journal.add(offset, offset + (1 << 20))
+        journal.add(end - (200 << 20) + offset, end - (199 << 20) + offset)
+    journal.synced()
+    journal.add(100 << 20, 101 << 20)
+    journal.close()
+    assert _read(tmp_path / "j", "another", end) == [
+        (0, 100 << 20),
+        (end - (200 << 20), end - (100 << 20)),
+    ]
+
+
+def test_intervals_that_end_where_another_does_take_nothing_from_it(tmp_path: Path) -> None:
+    journal = Journal(tmp_path / "j", "boot", END)
+    for interval in ((0, 10), (5, 10), (20, 30), (0, 10)):
+        journal.add(*interval)
+    journal.close()
+    assert sorted(_read(tmp_path / "j", "boot")) == [(0, 10), (20, 30)]
+
+
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"\0" * 100])
 def test_a_file_that_is_no_journal_tells_nothing(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "j").write_bytes(content)
