@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.ports.blobs import BlobStore
+from entrepot.ports.blobs import BlobStore, Bookmark
+from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.filesystem import FilesystemBlobs
-from entrepot.testing.blob_contract import BlobContract
+from entrepot.testing.blob_contract import BlobContract, BookmarkContract
 
 
 class TestFilesystem(BlobContract):
@@ -16,3 +17,9 @@ class TestFilesystem(BlobContract):
         store = FilesystemBlobs(tmp_path)
         yield store
         store.close()
+
+
+class TestFileBookmark(BookmarkContract):
+    @pytest.fixture
+    def bookmark(self, tmp_path: Path) -> Bookmark:
+        return FileBookmark(tmp_path / "mark")

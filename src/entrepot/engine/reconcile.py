@@ -1,38 +1,48 @@
-"""Makes what is recorded of stored blobs agree with what is stored: a crash may come between the two."""
+"""Makes what is recorded of stored blobs agree with what is stored, and drops what neither knows of.
+
+A crash may come between file and row; disks, people and lost databases do the rest.
+"""
 
 from __future__ import annotations
 
+from typing import Protocol
+
 from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
-from entrepot.ports.blobs import BlobStore
+from entrepot.ports.blobs import BlobStore, Sweeping
 from entrepot.ports.clock import Clock
 from entrepot.ports.metadata import BlobIndex, StoredBlobs
 from entrepot.telemetry.log import log
 
-__all__ = ["Reconciliation"]
+__all__ = ["Reconciliation", "SweptStore"]
 
 _PAGE = 100
 _PAUSE = 0.05
 
 
+class SweptStore(BlobStore, Sweeping, Protocol):
+    """What rows are compared with."""
+
+
 class Reconciliation:
     """Runs behind the answers: after every hundred blobs, some milliseconds of work, it rests for fifty."""
 
-    def __init__(self, store: BlobStore, index: BlobIndex, recorded: StoredBlobs, clock: Clock) -> None:
+    def __init__(self, store: SweptStore, index: BlobIndex, recorded: StoredBlobs, clock: Clock) -> None:
         self._store = store
         self._index = index
         self._recorded = recorded
         self._clock = clock
 
     async def run(self) -> None:
-        """Record what is stored, forget what is not; what fails is left to the next start."""
+        """Record what is stored, forget what is not; what fails is left to the next run."""
         try:
             found = await self._record_found()
             lost = await self._forget_lost()
+            swept = await self._sweep()
         except (StoreFailed, MetadataFailed) as failure:
             log.warning("blobs_not_reconciled", reason=str(failure))
             return
-        log.info("blobs_reconciled", found=found, lost=lost)
+        log.info("blobs_reconciled", found=found, lost=lost, swept=swept)
 
     async def _record_found(self) -> int:
         found = seen = 0
@@ -56,6 +66,13 @@ class Reconciliation:
             last = page[-1]
             await self._clock.sleep(_PAUSE)
         return lost
+
+    async def _sweep(self) -> int:
+        swept = 0
+        async for count in self._store.sweep(self._clock.now()):
+            swept += count
+            await self._clock.sleep(_PAUSE)
+        return swept
 
     def _is_here(self, digest: Digest) -> bool:
         blob = self._store.open(digest)

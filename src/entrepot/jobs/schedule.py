@@ -10,14 +10,19 @@ from entrepot.telemetry.log import log
 __all__ = ["every"]
 
 
-async def every(seconds: float, work: Callable[[], Awaitable[None]], clock: Clock, job: str) -> None:
+async def every(
+    seconds: float, work: Callable[[], Awaitable[None]], clock: Clock, job: str, *, at_once: bool = False
+) -> None:
     """Call ``work`` every so many seconds, until cancelled; the time it takes comes on top.
 
-    A run that fails is logged under the name of the job; the next one may do better.
+    The first run is ``at_once``, or after so many seconds.  A run that fails is logged under the
+    name of the job; the next one may do better.
     """
-    while True:
+    if not at_once:
         await clock.sleep(seconds)
+    while True:
         try:
             await work()
         except Exception:  # noqa: BLE001 - the outermost frame of a run: the job goes on whatever it was.
             log.exception("job_failed", job=job)
+        await clock.sleep(seconds)

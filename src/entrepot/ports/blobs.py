@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from entrepot.oci.digest import Digest
 
-__all__ = ["BlobStore", "OpenBlob", "Spool"]
+__all__ = ["BlobStore", "Bookmark", "OpenBlob", "Pace", "Spool", "Sweeping", "at_full_speed"]
+
+Pace = Callable[[int], Awaitable[None]]
+"""Told how many bytes were just read, it takes the time that whoever reads in the background is to leave."""
+
+
+async def at_full_speed(_read_bytes: int) -> None:
+    """Take no time."""
 
 
 class OpenBlob(Protocol):
@@ -77,14 +84,38 @@ class BlobStore(Protocol):
         """Remove a finished blob; tell whether there was one."""
         ...
 
-    async def is_right(self, digest: Digest) -> bool:
-        """Read a finished blob again and tell whether it is what its digest says; absent is not."""
+    async def is_right(self, digest: Digest, pace: Pace = ...) -> bool:
+        """Read a finished blob again and tell whether it is what its digest says; absent is not.
+
+        Nor is one that the disk cannot give back.
+        """
         ...
 
-    def blobs(self) -> AsyncIterator[tuple[Digest, int]]:
-        """Walk over all finished blobs with their sizes in bytes, in no order."""
+    def blobs(self, after: Digest | None = None) -> AsyncIterator[tuple[Digest, int]]:
+        """Walk over all blobs and their sizes in bytes, in the order of their names, beyond ``after``."""
         ...
 
     def room(self) -> int:
         """Return how many bytes may still be written."""
         ...
+
+
+class Sweeping(Protocol):
+    """A store that may hold what is of no use to it: remains of crashes, files of strangers."""
+
+    def sweep(self, now: float) -> AsyncIterator[int]:
+        """Drop that, in small steps; yield after each how many files it dropped.
+
+        Nothing that is open is dropped, nor what was changed within an hour of ``now``, in epoch seconds.
+        """
+        ...
+
+
+class Bookmark(Protocol):
+    """How far a work has got that takes longer than the process may live."""
+
+    def read(self) -> bytes:
+        """Return what was last written, nothing if there was nothing; raise ``StoreFailed``."""
+        ...
+
+    async def write(self, content: bytes) -> None: ...

@@ -3,35 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import stat
-from collections.abc import AsyncIterator
+import threading
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from typing import TypeVar
+from weakref import WeakValueDictionary
 
 from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest, InvalidDigest
+from entrepot.ports.blobs import Pace, at_full_speed
 from entrepot.storage.failures import translate, translated
 from entrepot.storage.journal import boot_id
-from entrepot.storage.layout import (
-    BLOBS,
-    SPOOL,
-    blob_path,
-    digest_of_blob,
-    digest_of_spool,
-    journal_path,
-    spool_path,
-)
+from entrepot.storage.layout import BLOBS, SPOOL, blob_path, digest_of_blob
+from entrepot.storage.remains import Remains
+from entrepot.storage.rereading import feed_from
 from entrepot.storage.spool import FileSpool
-from entrepot.storage.system import System, make_folder, remove_file
+from entrepot.storage.system import System, make_folder
 
 __all__ = ["FileBlob", "FilesystemBlobs"]
 
 _THREADS = 8
 _RESERVE = 64 << 20
 _RESERVED_SHARE = 20
+
+T = TypeVar("T")
 
 
 class FileBlob:
@@ -51,10 +50,10 @@ class FileBlob:
 
 
 class FilesystemBlobs:
-    """Implements ``ports.blobs.BlobStore`` on one local file system."""
+    """Implements ``ports.blobs.BlobStore`` and ``Sweeping`` on one local file system."""
 
     def __init__(self, root: Path, *, system: System = os, boot: str | None = None) -> None:
-        """Make the folders, and drop what no spool can be resumed from; raises ``StoreFailed``.
+        """Make the folders; raises ``StoreFailed``.
 
         ``boot`` names the boot of the machine; left out, the kernel is asked.
         """
@@ -63,10 +62,13 @@ class FilesystemBlobs:
         self._prefix = f"{root}/"
         self._boot = boot or boot_id()
         self._threads = ThreadPoolExecutor(_THREADS, thread_name_prefix="storage")
+        self._remains = Remains(root, system)
+        # Whose files are no remains, as long as somebody holds them.
+        self._spools = WeakValueDictionary[Digest, FileSpool]()
+        self._opening = threading.Lock()
         with translated(root):
             for folder in (BLOBS, SPOOL):
                 make_folder(system, root / folder)
-            _drop_remains(system, root)
 
     def open(self, digest: Digest) -> FileBlob | None:
         path = self._prefix + blob_path(digest)
@@ -83,7 +85,7 @@ class FilesystemBlobs:
         return FileBlob(fd, status.st_size)
 
     async def spool(self, digest: Digest) -> FileSpool:
-        return await asyncio.get_running_loop().run_in_executor(self._threads, self._spool, digest)
+        return await self._run(self._spool, digest)
 
     async def delete(self, digest: Digest) -> bool:
         path = self._root / blob_path(digest)
@@ -94,18 +96,33 @@ class FilesystemBlobs:
                 return False
         return True
 
-    async def is_right(self, digest: Digest) -> bool:
+    async def is_right(self, digest: Digest, pace: Pace = at_full_speed) -> bool:
         path = self._root / blob_path(digest)
-        return await asyncio.get_running_loop().run_in_executor(self._threads, _is_right, path, digest)
+        hasher, offset = digest.hasher(), 0
+        with translated(path):
+            try:
+                while step := await self._run(feed_from, path, hasher, offset):
+                    offset += step
+                    await pace(step)
+            except FileNotFoundError:
+                return False
+        return step is not None and bool(hasher.hexdigest() == digest.hex)
 
-    async def blobs(self) -> AsyncIterator[tuple[Digest, int]]:
+    async def blobs(self, after: Digest | None = None) -> AsyncIterator[tuple[Digest, int]]:
         with translated(self._root):
-            folders = await asyncio.to_thread(_folders, self._root / BLOBS)
+            folders = await asyncio.to_thread(_folders, self._root / BLOBS, after)
         for folder in folders:
             with translated(folder):
-                found = await asyncio.to_thread(_blobs_in, folder)
+                found = await asyncio.to_thread(_blobs_in, folder, after)
             for blob in found:
                 yield blob
+
+    async def sweep(self, now: float) -> AsyncIterator[int]:
+        with translated(self._root):
+            for digest in await self._run(self._remains.spools):
+                yield await self._run(self._drop_spool, digest)
+            for folder in await self._run(self._remains.folders):
+                yield await self._run(self._remains.drop_strays, folder, now)
 
     def room(self) -> int:
         """Leave some of the disk to the database and to others: 64 MiB, or a twentieth of a small one."""
@@ -117,41 +134,39 @@ class FilesystemBlobs:
     def close(self) -> None:
         self._threads.shutdown()
 
+    async def _run(self, work: Callable[..., T], *arguments: object) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
     def _spool(self, digest: Digest) -> FileSpool:
-        return FileSpool(self._root, digest, self._boot, self._threads, self._system)
+        with self._opening:  # Half made, it looks like what a crash left.
+            spool = FileSpool(self._root, digest, self._boot, self._threads, self._system)
+            self._spools[digest] = spool
+        return spool
+
+    def _drop_spool(self, digest: Digest) -> int:
+        with self._opening:
+            return 0 if digest in self._spools else self._remains.drop_spool(digest)
 
 
-def _is_right(path: Path, digest: Digest) -> bool:
-    with translated(path):
-        try:
-            with path.open("rb") as file:
-                return hashlib.file_digest(file, digest.algorithm).hexdigest() == digest.hex
-        except FileNotFoundError:
-            return False
+def _folders(root: Path, after: Digest | None) -> list[Path]:
+    """List the folders of blobs, in the order of their names, from that of ``after`` on."""
+    first = root / blob_path(after).removeprefix(f"{BLOBS}/") if after is not None else root
+    return sorted(folder for folder in root.glob("*/*/") if folder >= first.parent)
 
 
-def _drop_remains(system: System, root: Path) -> None:
-    """Drop the spools that a crash left behind: one lost its part or its journal, one is a blob already."""
-    for entry in list((root / SPOOL).iterdir()):
-        with suppress(InvalidDigest):
-            digest = digest_of_spool(entry.name)
-            part, journal, blob = (root / path(digest) for path in (spool_path, journal_path, blob_path))
-            if entry.name not in {part.name, journal.name}:
-                system.unlink(entry)
-            elif blob.exists() or not (part.exists() and journal.exists()):
-                remove_file(system, journal)
-                remove_file(system, part)
+def _blobs_in(folder: Path, after: Digest | None) -> list[tuple[Digest, int]]:
+    with os.scandir(folder) as entries:
+        found = [blob for entry in entries if (blob := _blob(folder, entry)) is not None]
+    return sorted((blob for blob in found if after is None or str(blob[0]) > str(after)), key=_name)
 
 
-def _folders(root: Path) -> list[Path]:
-    return sorted(root.glob("*/*"))
+def _blob(folder: Path, entry: os.DirEntry[str]) -> tuple[Digest, int] | None:
+    with suppress(InvalidDigest, FileNotFoundError):
+        digest = digest_of_blob(folder.parent.name, entry.name)
+        if digest.hex.startswith(folder.name) and entry.is_file(follow_symlinks=False):
+            return digest, entry.stat().st_size
+    return None
 
 
-def _blobs_in(folder: Path) -> list[tuple[Digest, int]]:
-    found = []
-    for entry in os.scandir(folder):
-        with suppress(InvalidDigest, FileNotFoundError):
-            digest = digest_of_blob(folder.parent.name, entry.name)
-            if entry.is_file(follow_symlinks=False):
-                found.append((digest, entry.stat().st_size))
-    return found
+def _name(blob: tuple[Digest, int]) -> str:
+    return blob[0].hex

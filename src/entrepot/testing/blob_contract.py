@@ -8,9 +8,9 @@ import os
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.ports.blobs import BlobStore
+from entrepot.ports.blobs import BlobStore, Bookmark
 
-__all__ = ["BlobContract"]
+__all__ = ["BlobContract", "BookmarkContract"]
 
 CONTENT = b"layer" * 1000
 DIGEST = Digest.of(CONTENT)
@@ -106,6 +106,28 @@ class BlobContract:
         await _store(store, CONTENT[:-1], OTHER)
         assert await store.is_right(OTHER) is False
 
+    async def test_whoever_reads_a_blob_again_sets_the_pace(self, store: BlobStore) -> None:
+        content = bytes(10 << 20)
+        told: list[int] = []
+
+        async def pace(read_bytes: int) -> None:
+            told.append(read_bytes)
+
+        await _store(store, content, Digest.of(content))
+        assert await store.is_right(Digest.of(content), pace) is True
+        assert sum(told) == len(content)
+        assert max(told) <= 8 << 20
+
+    async def test_blobs_are_walked_over_in_the_order_of_their_names(self, store: BlobStore) -> None:
+        contents = [b"%d" % number for number in range(20)]
+        for content in contents:
+            await _store(store, content, Digest.of(content))
+        await _store(store, b"other", OTHER)
+        names = [*sorted(map(Digest.of, contents), key=str), OTHER]
+        assert [digest async for digest, _ in store.blobs()] == names
+        assert [digest async for digest, _ in store.blobs(names[7])] == names[8:]
+        assert [digest async for digest, _ in store.blobs(OTHER)] == []
+
     async def test_all_blobs_can_be_walked_over(self, store: BlobStore) -> None:
         await _store(store, CONTENT, DIGEST)
         await _store(store, b"other", OTHER)
@@ -113,3 +135,15 @@ class BlobContract:
 
     async def test_there_is_some_room(self, store: BlobStore) -> None:
         assert store.room() > 0
+
+
+class BookmarkContract:
+    """Mix into a test class that has a ``bookmark`` fixture."""
+
+    async def test_what_was_never_written_is_empty(self, bookmark: Bookmark) -> None:
+        assert bookmark.read() == b""
+
+    async def test_what_was_written_last_is_there(self, bookmark: Bookmark) -> None:
+        await bookmark.write(b"a long one")
+        await bookmark.write(b"last")
+        assert bookmark.read() == b"last"

@@ -29,3 +29,27 @@ async def test_a_run_that_fails_is_logged_and_the_next_one_comes_all_the_same() 
         ("job_failed", "count", "error")
     ]
     assert job.cancelled()
+
+
+async def _begun(*, at_once: bool) -> list[float]:
+    """Return what a job slept until its first run."""
+    clock, begun = VirtualClock(autojump=True), asyncio.Event()
+
+    sleeps: list[float] = []
+
+    async def work() -> None:
+        if not begun.is_set():
+            sleeps.extend(clock.sleeps)
+        begun.set()
+
+    job = asyncio.ensure_future(every(5, work, clock, "begin", at_once=at_once))
+    async with asyncio.timeout(5):
+        await begun.wait()
+    job.cancel()
+    await asyncio.wait([job])
+    return sleeps
+
+
+async def test_the_first_run_comes_after_a_while_or_at_once() -> None:
+    assert await _begun(at_once=False) == [5]
+    assert await _begun(at_once=True) == []

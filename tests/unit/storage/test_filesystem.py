@@ -36,6 +36,13 @@ async def _leave_spool(root: Path) -> None:
     store.close()
 
 
+async def _sweep(root: Path, now: float = 0.0) -> int:
+    store = FilesystemBlobs(root)
+    swept = sum([count async for count in store.sweep(now)])
+    store.close()
+    return swept
+
+
 async def test_strays_among_the_blobs_are_passed_over(tmp_path: Path) -> None:
     store = FilesystemBlobs(tmp_path)
     folder = tmp_path / "blobs" / "sha256" / "ab"
@@ -147,29 +154,73 @@ async def test_a_spool_that_the_disk_has_no_room_for_leaves_nothing(
 
 
 @pytest.mark.parametrize("lost", [spool_path, journal_path])
-async def test_half_a_spool_is_dropped_when_the_store_is_opened(
-    tmp_path: Path, lost: Callable[[Digest], str]
-) -> None:
+async def test_half_a_spool_is_swept_away(tmp_path: Path, lost: Callable[[Digest], str]) -> None:
     await _leave_spool(tmp_path)
     (tmp_path / lost(DIGEST)).unlink()
-    FilesystemBlobs(tmp_path).close()
+    assert await _sweep(tmp_path) == 1
     assert _names(tmp_path / "spool") == []
 
 
-async def test_a_spool_whose_blob_is_there_is_dropped_when_the_store_is_opened(tmp_path: Path) -> None:
+async def test_a_spool_whose_blob_is_there_is_swept_away(tmp_path: Path) -> None:
     await _leave_spool(tmp_path)
     blob = tmp_path / blob_path(DIGEST)
     blob.parent.mkdir(parents=True)
     blob.write_bytes(b"content")
-    FilesystemBlobs(tmp_path).close()
+    assert await _sweep(tmp_path) == 2
     assert _names(tmp_path / "spool") == []
     assert blob.read_bytes() == b"content"
 
 
-async def test_a_spool_that_can_be_resumed_is_not_dropped(tmp_path: Path) -> None:
+async def test_a_spool_that_can_be_resumed_is_not_swept_away(tmp_path: Path) -> None:
     await _leave_spool(tmp_path)
-    (tmp_path / "spool" / "README").write_text("a stray")
     (tmp_path / f"{journal_path(DIGEST)}.new").write_text("torn")
+    assert await _sweep(tmp_path) == 1
+    assert _names(tmp_path / "spool") == sorted(
+        Path(path(DIGEST)).name for path in (spool_path, journal_path)
+    )
+
+
+async def test_a_spool_that_is_open_is_not_swept_away_whatever_it_lacks(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    spool = await store.spool(DIGEST)
+    (tmp_path / journal_path(DIGEST)).unlink()
+    assert sum([count async for count in store.sweep(0.0)]) == 0
+    await spool.write(0, b"content")
+    await spool.commit(7)
+    await spool.close()
+    assert store.open(DIGEST) is not None
+    store.close()
+
+
+STRAYS = (
+    "blobs/README",
+    "blobs/sha256/.tmp",
+    f"blobs/sha256/00/{DIGEST.hex}",
+    f"blobs/sha256/{DIGEST.hex[:2]}/{DIGEST.hex}.part",
+    f"blobs/md5/{DIGEST.hex[:2]}/{DIGEST.hex}",
+    "spool/README",
+    f"spool/sha256-{DIGEST.hex}.old",
+)
+
+
+@pytest.mark.parametrize("age", [4000, -4000], ids=["old", "of a clock that was ahead"])
+async def test_files_that_no_digest_leads_to_are_swept_away(tmp_path: Path, age: int) -> None:
     FilesystemBlobs(tmp_path).close()
-    names = {Path(path(DIGEST)).name for path in (spool_path, journal_path)}
-    assert set(_names(tmp_path / "spool")) == names | {"README"}
+    (tmp_path / "entrepot.db").write_text("not the store's")
+    for stray in STRAYS:
+        path = tmp_path / stray
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("stray")
+        os.utime(path, (1e9 - age, 1e9 - age))
+    blob = tmp_path / blob_path(DIGEST)
+    blob.write_bytes(b"content")
+    assert await _sweep(tmp_path, 1e9) == len(STRAYS)
+    assert {path for path in tmp_path.rglob("*") if path.is_file()} == {blob, tmp_path / "entrepot.db"}
+
+
+async def test_a_file_that_somebody_may_yet_be_writing_is_left(tmp_path: Path) -> None:
+    FilesystemBlobs(tmp_path).close()
+    stray = tmp_path / "blobs" / "being copied"
+    stray.touch()
+    assert await _sweep(tmp_path, stray.stat().st_mtime + 3500) == 0
+    assert await _sweep(tmp_path, stray.stat().st_mtime + 3700) == 1
