@@ -13,8 +13,8 @@ import socket
 import ssl
 import sys
 import time
-from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, closing, suppress
+from collections.abc import AsyncGenerator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
@@ -24,7 +24,7 @@ import msgspec
 import uvloop
 
 from entrepot.config.certificates import load_pair
-from entrepot.config.data_folder import prepare_data_folder
+from entrepot.config.data_folder import find_data_folder, prepare_data_folder
 from entrepot.config.forms import parse_listen
 from entrepot.config.schema import Settings, TlsSettings, UpstreamSettings
 from entrepot.engine.blobs import Blobs
@@ -32,6 +32,8 @@ from entrepot.engine.fills import Fills
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.reconcile import Reconciliation
+from entrepot.engine.rounds import Rounds, RoundsPlan
+from entrepot.engine.scrub import Scrub
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
@@ -48,7 +50,9 @@ from entrepot.oci.digest import Digest
 from entrepot.policy.access import PullRules
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
+from entrepot.ports.blobs import Pace
 from entrepot.storage.ballast import Ballast
+from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
 from entrepot.telemetry.access import AccessLog
@@ -57,9 +61,10 @@ from entrepot.telemetry.log import configure_log, log, set_level
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream.registry import RegistryUpstream
 
-__all__ = ["serve"]
+__all__ = ["scrubbing", "serve"]
 
 _FLUSH_SECONDS = 5.0
+_RECONCILE_SECONDS = 6 * 3600.0
 _NEED_RESTART = ("listen", "tls", "data", "cache", "log.access", "log.format")
 
 # Of mallopt(3).
@@ -85,6 +90,18 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
             return uvloop.run(_run(settings, reload, folder, lines))
         finally:
             lock.release()
+
+
+@asynccontextmanager
+async def scrubbing(data: str | None, pace: Pace) -> AsyncGenerator[tuple[Scrub, int]]:
+    """Open the content of a folder to be scrubbed, though a server may run on it; tell its size in bytes."""
+    folder = find_data_folder(data)
+    async with AsyncExitStack() as ending:
+        store = FilesystemBlobs(folder)
+        ending.callback(store.close)
+        metadata = SqlMetadata.visit(folder / "entrepot.db")
+        ending.push_async_callback(metadata.close)
+        yield Scrub(store, metadata, pace), metadata.stored_bytes()
 
 
 async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path, lines: LineWriter) -> int:
@@ -140,10 +157,7 @@ class Application:
         self._server = Server(self._build_face(), tls=self._tls, limits=_limits(), on_error=_log_error)
 
     async def start(self) -> None:
-        flushing = every(_FLUSH_SECONDS, self._flush_uses, self._clock, "flush uses")
-        _ = self._tasks.spawn(flushing, "flush uses")
-        reconciliation = Reconciliation(self._store, self._metadata, self._metadata, self._clock)
-        _ = self._tasks.spawn(reconciliation.run(), "reconcile blobs")
+        self._begin_upkeep()
         addresses = await self._listen(self._settings.listen)
         self._is_listening = True
         log.info(
@@ -185,6 +199,21 @@ class Application:
             ending.push_async_callback(self._server.stop, self._settings.drain_timeout)
         if self._is_listening:
             log.info("stopped")
+
+    def _begin_upkeep(self) -> None:
+        clock, scrub = self._clock, self._settings.cache.scrub
+        reconcile = Reconciliation(self._store, self._metadata, self._metadata, clock).run
+        plan = RoundsPlan(scrub.rate, scrub.every)
+        bookmark = FileBookmark(self._folder / "entrepot.scrub")
+        rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
+        work = {
+            "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
+            "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
+        }
+        if scrub.every:
+            work["scrub content"] = rounds.run()
+        for name, running in work.items():
+            _ = self._tasks.spawn(running, name)
 
     async def _listen(self, listen: str) -> list[tuple[str, int]]:
         try:

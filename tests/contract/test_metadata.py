@@ -8,6 +8,7 @@ import pytest
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.testing.metadata_contract import (
     BlobIndexContract,
+    ContentsContract,
     ListingsContract,
     ManifestIndexContract,
     Metadata,
@@ -29,6 +30,9 @@ class TestSqlBlobIndex(BlobIndexContract): ...
 
 
 class TestSqlStoredBlobs(StoredBlobsContract): ...
+
+
+class TestSqlContents(ContentsContract): ...
 
 
 class TestSqlListings(ListingsContract): ...

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from entrepot.errors import SettingsInvalid
 
-__all__ = ["prepare_data_folder"]
+__all__ = ["find_data_folder", "prepare_data_folder"]
 
 _OF_THE_SYSTEM = Path("/var/lib/entrepot")
 _HERE = Path("data")
@@ -31,6 +31,19 @@ def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, l
             f"data: neither {system} nor {local.absolute()} can be written;"
             " name a folder with --data or ENTREPOT_DATA"
         ) from failure
+
+
+def find_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, local: Path = _HERE) -> Path:
+    """Return the folder that holds a cache, of those that ``prepare_data_folder`` would prepare.
+
+    Raises ``SettingsInvalid`` where there is none.
+    """
+    folders = [Path(configured)] if configured is not None else [system, local]
+    for folder in folders:
+        if (folder / "entrepot.db").exists():
+            return folder
+    named = " nor ".join(str(folder.absolute()) for folder in folders)
+    raise SettingsInvalid(f"data: no cache in {named}; name its folder with --data or ENTREPOT_DATA")
 
 
 def _created(folder: Path) -> Path:

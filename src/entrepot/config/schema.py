@@ -21,6 +21,7 @@ __all__ = [
     "LogSettings",
     "RepositoryRules",
     "RetentionSettings",
+    "ScrubSettings",
     "Settings",
     "TagRule",
     "TimeoutSettings",
@@ -165,6 +166,16 @@ class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     key: Annotated[File, Meta(description="PEM file of its key, without a passphrase.")]
 
 
+class ScrubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    every: Annotated[
+        Seconds,
+        Meta(description="How often all content is read again in the background; 0 for never."),
+    ] = Seconds(28 * 86400)
+    rate: Annotated[PositiveBytes, Meta(description="Most bytes a second that are read for it.")] = Bytes(
+        8 << 20
+    )
+
+
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_size: Annotated[
         PositiveBytes | None,
@@ -174,6 +185,9 @@ class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     ] = None
     memory: Annotated[Bytes, Meta(description="Bytes of manifests kept in memory for the hot path.")] = Bytes(
         32 << 20
+    )
+    scrub: Annotated[ScrubSettings, Meta(description="Finding what the disk has changed.")] = field(
+        default_factory=ScrubSettings
     )
 
 

@@ -94,7 +94,9 @@ class SqlBlobIndex:
 
     def stored_after(self, digest: Digest | None, limit: int) -> list[Digest]:
         after = "" if digest is None else str(digest)
-        return [Digest.parse(row) for (row,) in self._database.find(_STORED, after=after, limit=limit)]
+        return [
+            self._database.digest(row) for (row,) in self._database.find(_STORED, after=after, limit=limit)
+        ]
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
         rows = [{"used": str(use.digest), "at": use.last_used_at, "count": use.count} for use in uses]

@@ -17,6 +17,7 @@ from sqlalchemy.pool import NullPool
 from entrepot.errors import MetadataFailed
 from entrepot.metadata.failures import FOREIGN_FAILURES, MetadataDamaged, translate, translated
 from entrepot.metadata.revision import bring_up_to_date
+from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.telemetry.log import log
 
 __all__ = ["Change", "Database"]
@@ -44,11 +45,12 @@ class Database:
     ``MetadataFailed``.
     """
 
-    def __init__(self, path: Path, engine: Engine) -> None:
+    def __init__(self, path: Path, engine: Engine, *, is_visit: bool = False) -> None:
         self._path = path
+        self._is_visit = is_visit
         self._writing = engine.connect()
         try:
-            bring_up_to_date(self._writing, path)
+            bring_up_to_date(self._writing, path, is_visit=is_visit)
             self._writing.commit()
             self._reading = engine.raw_connection()
         except BaseException:
@@ -76,6 +78,12 @@ class Database:
         with translated(path):
             return cls(path, _engine(path))
 
+    @classmethod
+    def visit(cls, path: Path) -> Self:
+        """Open what another process may have open: nothing is created, migrated or moved aside."""
+        with translated(path):
+            return cls(path, _engine(path), is_visit=True)
+
     def find(self, statement: Select[*tuple[Any, ...]], **parameters: str | int) -> list[tuple[Any, ...]]:
         """Execute a SELECT whose every value is a named parameter.
 
@@ -87,6 +95,14 @@ class Database:
         except FOREIGN_FAILURES as failure:
             raise self._noted(failure) from failure
         return rows
+
+    def digest(self, text: str) -> Digest:
+        """Read a digest that was found in a row."""
+        try:
+            return Digest.parse(text)
+        except (InvalidDigest, TypeError) as failure:
+            self._damaged = True
+            raise MetadataDamaged(f"{self._path} is damaged: {text!r} is no digest") from failure
 
     async def change(self, change: Change) -> None:
         """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done."""
@@ -139,7 +155,7 @@ class Database:
         with translated(self._path):
             self._reading.close()
             self._writing.close()
-        if self._damaged:
+        if self._damaged and not self._is_visit:
             _set_aside(self._path)
 
     def _noted(self, failure: Exception) -> MetadataFailed:

@@ -15,6 +15,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository
 from entrepot.ports.metadata import StoredManifest, TagRecord
+from entrepot.telemetry.log import log
 
 __all__ = ["SqlManifestIndex"]
 
@@ -56,7 +57,8 @@ _TAG = (
 )
 
 _KEEP_MANIFEST = insert_or_keep(schema.manifests)
-_KEEP_CONTENT = insert_or_keep(schema.manifest_contents)
+# Replaced, for what is there may have gone bad.
+_KEEP_CONTENT = insert_or_replace(schema.manifest_contents, "content")
 _HOLD_MANIFEST = insert_or_replace(schema.repository_manifests, "media_type")
 _LINK_BLOB = insert_or_keep(schema.manifest_blobs)
 _LINK_CHILD = insert_or_replace(schema.manifest_children, "media_type")
@@ -80,19 +82,19 @@ class SqlManifestIndex:
 
     def manifest(self, repository: Repository, digest: Digest) -> StoredManifest | None:
         rows = self._database.find(_MANIFEST, digest=str(digest), **named(repository))
-        return StoredManifest(digest, *rows[0]) if rows else None
+        return _right(digest, rows)
 
     def child(self, repository: Repository, digest: Digest) -> StoredManifest | None:
         rows = self._database.find(_CHILD, digest=str(digest), **named(repository))
-        return StoredManifest(digest, *rows[0]) if rows else None
+        return _right(digest, rows)
 
     def manifest_anywhere(self, digest: Digest) -> StoredManifest | None:
         rows = self._database.find(_MANIFEST_ANYWHERE, digest=str(digest))
-        return StoredManifest(digest, *rows[0]) if rows else None
+        return _right(digest, rows)
 
     def tag(self, repository: Repository, tag: str) -> TagRecord | None:
         rows = self._database.find(_TAG, tag=tag, **named(repository))
-        return TagRecord(Digest.parse(rows[0][0]), rows[0][1]) if rows else None
+        return TagRecord(self._database.digest(rows[0][0]), rows[0][1]) if rows else None
 
     async def record_manifest(
         self, repository: Repository, manifest: StoredManifest, links: ManifestLinks, now: float
@@ -110,6 +112,17 @@ class SqlManifestIndex:
     async def forget_tag(self, repository: Repository, tag: str) -> None:
         key = named(repository) | {"tag": tag}
         await self._database.execute(_FORGET_TAG, key)
+
+
+def _right(digest: Digest, rows: list[tuple[Any, ...]]) -> StoredManifest | None:
+    """Return the manifest of a row, unless the disk has changed it: then it is to be fetched again."""
+    if not rows:
+        return None
+    media_type, content = rows[0]
+    if not digest.names(content):
+        log.error("manifest_damaged", digest=str(digest), action="to be fetched again")
+        return None
+    return StoredManifest(digest, media_type, content)
 
 
 def _keep(connection: Connection, manifest: StoredManifest, links: ManifestLinks, now: float) -> None:

@@ -22,10 +22,10 @@ def known_revisions() -> list[str]:
     return sorted(name[1] for name in names if name)
 
 
-def bring_up_to_date(connection: Connection, path: Path) -> None:
-    """Run the steps that the database has not seen, all or none of them.
+def bring_up_to_date(connection: Connection, path: Path, *, is_visit: bool = False) -> None:
+    """Run the steps that the database has not seen, all or none of them; on a visit, none.
 
-    Raises ``MetadataFailed`` where a newer version has changed it.
+    Raises ``MetadataFailed`` where a newer version has changed it, or a visitor finds steps to run.
     """
     known, current = known_revisions(), _current_revision(connection)
     if current == known[-1]:
@@ -34,6 +34,10 @@ def bring_up_to_date(connection: Connection, path: Path) -> None:
         raise MetadataFailed(
             f"{path} is of schema {current}, and this version of entrepot knows none beyond {known[-1]}:"
             " run the version that wrote it, or move the file away to begin a new one"
+        )
+    if is_visit:
+        raise MetadataFailed(
+            f"{path} is of another version's schema: start the cache, which brings it up to date"
         )
     _migrate(connection)
     log.info("metadata_migrated", path=str(path), before=current, after=known[-1])

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Self
 
 from entrepot.metadata.blobs import SqlBlobIndex
+from entrepot.metadata.contents import SqlContents
 from entrepot.metadata.database import Database
 from entrepot.metadata.listings import SqlListings
 from entrepot.metadata.manifests import SqlManifestIndex
@@ -13,7 +14,7 @@ from entrepot.metadata.manifests import SqlManifestIndex
 __all__ = ["SqlMetadata"]
 
 
-class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlListings):
+class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open or create the database at ``path``, in the newest schema.
@@ -22,6 +23,11 @@ class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlListings):
         file cannot be used, has no room to grow, or is of a newer version.
         """
         return cls(Database.open(path))
+
+    @classmethod
+    def visit(cls, path: Path) -> Self:
+        """Open a database that another process may have open, as it is; raises ``MetadataFailed``."""
+        return cls(Database.visit(path))
 
     async def close(self) -> None:
         await self._database.close()

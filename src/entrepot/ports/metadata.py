@@ -18,6 +18,7 @@ from entrepot.oci.reference import Repository
 
 __all__ = [
     "BlobIndex",
+    "Contents",
     "KnownBlob",
     "Listing",
     "Listings",
@@ -118,6 +119,30 @@ class StoredBlobs(Protocol):
 
     def stored_after(self, digest: Digest | None, limit: int) -> list[Digest]:
         """Page through them, in the order of their names, beyond ``digest``."""
+        ...
+
+
+class Contents(Protocol):
+    """What is known of all content, for whoever goes through it: by pages of digests, in their order."""
+
+    def manifests_after(self, digest: Digest | None, limit: int) -> list[Digest]: ...
+
+    def manifests_of(self, repository: Repository, after: Digest | None, limit: int) -> list[Digest]: ...
+
+    def blobs_of(self, repository: Repository, after: Digest | None, limit: int) -> list[Digest]:
+        """Page through the blobs that the repository holds, whether or not they are stored here."""
+        ...
+
+    def content(self, digest: Digest) -> bytes | None:
+        """Return the bytes kept for a manifest, whether or not they are right."""
+        ...
+
+    async def forget_manifest(self, digest: Digest) -> None:
+        """Forget a manifest, and that any repository holds it; tags that mean it stay."""
+        ...
+
+    def stored_bytes(self) -> int:
+        """Return the sum of the sizes of all blobs that are recorded as stored."""
         ...
 
 

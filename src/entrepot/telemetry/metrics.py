@@ -91,6 +91,12 @@ class Metrics:
         self.ratelimit = gauge("ratelimit_limit", "upstream", "Requests that the upstream allows.")
         self.ratelimit_remaining = gauge("ratelimit_remaining", "upstream", "Requests that are left of it.")
 
+        self.scrubbed = counter(
+            "scrubbed_total", "content verdict", "Content read again: right, dropped, gone, failed."
+        )
+        self.scrubbed_bytes = counter("scrubbed_bytes_total", "", "Bytes of content read again.")
+        self.scrubs = counter("scrubs_total", "", "Rounds in which all content was read again.")
+
         self.log_lines_dropped = counter("log_lines_dropped_total", "", "Lines of the log that were lost.")
 
     @property

@@ -11,6 +11,7 @@ from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository
 from entrepot.ports.metadata import (
     BlobIndex,
+    Contents,
     KnownBlob,
     Listing,
     Listings,
@@ -23,6 +24,7 @@ from entrepot.ports.metadata import (
 
 __all__ = [
     "BlobIndexContract",
+    "ContentsContract",
     "ListingsContract",
     "ManifestIndexContract",
     "Metadata",
@@ -40,7 +42,7 @@ INDEX = StoredManifest(Digest.of(b'{"\x00": \xff}'), "text/any; charset=x", b'{"
 LINKS = ManifestLinks(blobs=(Descriptor(CONFIG, 6), Descriptor(LAYER, 5)))
 
 
-class Metadata(ManifestIndex, BlobIndex, StoredBlobs, Listings, Protocol):
+class Metadata(ManifestIndex, BlobIndex, StoredBlobs, Contents, Listings, Protocol):
     """All ports, as one store offers them."""
 
 
@@ -230,6 +232,46 @@ class StoredBlobsContract:
             assert len(page) <= 3
             pages += page
         assert pages == sorted(stored, key=str)
+
+
+class ContentsContract:
+    """Mix into a test class that has a ``metadata`` fixture."""
+
+    async def test_all_manifests_can_be_paged_through(self, metadata: Metadata) -> None:
+        kept = [StoredManifest(Digest.of(b"%d" % number), "a/b", b"%d" % number) for number in range(5)]
+        for manifest in kept:
+            await metadata.record_manifest(ALPINE, manifest, ManifestLinks(), 1.0)
+        names = sorted((manifest.digest for manifest in kept), key=str)
+        assert metadata.manifests_after(None, 3) == names[:3]
+        assert metadata.manifests_after(names[2], 3) == names[3:]
+        assert metadata.manifests_after(names[-1], 3) == []
+
+    async def test_what_a_repository_holds_can_be_paged_through(self, metadata: Metadata) -> None:
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
+        await metadata.record_manifest(BUSYBOX, INDEX, ManifestLinks(), 1.0)
+        assert metadata.manifests_of(ALPINE, None, 9) == [MANIFEST.digest]
+        assert metadata.manifests_of(ALPINE, MANIFEST.digest, 9) == []
+        assert metadata.blobs_of(ALPINE, None, 9) == [LAYER, CONFIG]
+        assert metadata.blobs_of(ALPINE, LAYER, 9) == [CONFIG]
+        assert metadata.blobs_of(BUSYBOX, None, 9) == []
+
+    async def test_a_forgotten_manifest_is_nowhere_until_it_is_recorded_again(
+        self, metadata: Metadata
+    ) -> None:
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
+        assert metadata.content(MANIFEST.digest) == MANIFEST.content
+        await metadata.forget_manifest(MANIFEST.digest)
+        assert metadata.content(MANIFEST.digest) is None
+        assert metadata.manifest(ALPINE, MANIFEST.digest) is None
+        assert metadata.manifests_of(ALPINE, None, 9) == []
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 2.0)
+        assert metadata.manifest(ALPINE, MANIFEST.digest) == MANIFEST
+
+    async def test_the_bytes_of_stored_blobs_add_up(self, metadata: Metadata) -> None:
+        assert metadata.stored_bytes() == 0
+        await metadata.record_stored(LAYER, 5 << 40, 1.0)
+        await metadata.record_stored(CONFIG, 6, 1.0)
+        assert metadata.stored_bytes() == (5 << 40) + 6
 
 
 class ListingsContract:

@@ -278,6 +278,63 @@ async def test_damage_met_by_a_look_up_is_told_and_the_file_does_not_outlive_the
     assert _names(path.parent) == {"entrepot.db.corrupt-1"}
 
 
+async def test_a_manifest_that_the_disk_changed_is_not_known_until_it_is_recorded_again(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    await _keep_manifest(metadata)
+    await metadata.close()
+    path.write_bytes(path.read_bytes().replace(b"m" * 3000, b"m" * 2999 + b"n", 1))
+    metadata = SqlMetadata.open(path)
+    with capture_logs() as lines:
+        assert metadata.manifest(ALPINE, DIGEST) is None
+        assert metadata.manifest_anywhere(DIGEST) is None
+    assert {line["event"] for line in lines} == {"manifest_damaged"}
+    await _keep_manifest(metadata)
+    found = metadata.manifest(ALPINE, DIGEST)
+    assert found is not None
+    assert found.content == CONTENT
+    await metadata.close()
+
+
+async def test_a_digest_that_is_none_is_damage(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
+    await metadata.close()
+    path.write_bytes(path.read_bytes().replace(str(DIGEST).encode(), b"sha256:" + b"?" * 64))
+    metadata = SqlMetadata.open(path)
+    with pytest.raises(MetadataFailed, match="is no digest"):
+        metadata.tag(ALPINE, "3")
+    await metadata.close()
+    assert _names(path.parent) == {"entrepot.db.corrupt-1"}
+
+
+async def test_a_visitor_moves_nothing_aside(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
+    await metadata.close()
+    path.write_bytes(path.read_bytes().replace(str(DIGEST).encode(), b"sha256:" + b"?" * 64))
+    visit = SqlMetadata.visit(path)
+    with pytest.raises(MetadataFailed, match="is no digest"):
+        visit.tag(ALPINE, "3")
+    await visit.close()
+    assert _names(path.parent) == {"entrepot.db"}
+
+
+async def test_a_visitor_sees_and_changes_what_another_has_open(path: Path, metadata: SqlMetadata) -> None:
+    await _keep_manifest(metadata)
+    visit = SqlMetadata.visit(path)
+    await visit.forget_manifest(DIGEST)
+    await visit.close()
+    assert metadata.manifest_anywhere(DIGEST) is None
+    await _keep_manifest(metadata)
+    assert metadata.manifest_anywhere(DIGEST) is not None
+
+
+def test_a_visitor_brings_no_database_up_to_date(path: Path) -> None:
+    path.touch()
+    with pytest.raises(MetadataFailed, match="start the cache"):
+        SqlMetadata.visit(path)
+
+
 async def test_uses_add_up_and_the_newest_counts(metadata: SqlMetadata) -> None:
     await _keep_manifest(metadata)
     layer = Digest.of(b"layer")

@@ -1,0 +1,163 @@
+"""``entrepot verify``: reads stored content again and drops what is wrong."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import sys
+from collections import Counter
+from collections.abc import AsyncIterator, Sequence
+from pathlib import Path
+
+import click
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
+
+from entrepot.app import scrubbing
+from entrepot.cli.options import config_option
+from entrepot.config.kinds import meaning_of
+from entrepot.config.load import load_settings
+from entrepot.engine.scrub import Finding, Kind, Scrub, Verdict
+from entrepot.errors import EntrepotError
+from entrepot.oci.digest import Digest, InvalidDigest
+from entrepot.oci.reference import InvalidName, Repository, check_name
+
+__all__ = ["command"]
+
+_DROPPED = 3
+_FAILED = 1
+
+Target = Repository | Digest
+
+
+class _Target(click.ParamType[Target]):
+    name = "content"
+
+    def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Target:
+        upstream, slash, name = value.partition("/")
+        try:
+            return Repository(upstream, check_name(name)) if slash else Digest.parse(value)
+        except (InvalidName, InvalidDigest):
+            expected = "expected upstream/repository, as in docker.io/library/alpine, or a digest"
+            self.fail(f"{expected}, found {value!r}", param, ctx)
+
+
+@click.command()
+@config_option
+@click.option("--data", metavar="DIR", help=meaning_of("data"))
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
+@click.argument("targets", nargs=-1, type=_Target(), metavar="[UPSTREAM/REPOSITORY|DIGEST]...")
+@click.pass_context
+def command(
+    context: click.Context,
+    *,
+    file: Path | None,
+    data: str | None,
+    as_json: bool,
+    targets: tuple[Target, ...],
+) -> None:
+    """Read stored content again, all or what is named, and drop what is not what its digest says.
+
+    The next pull fetches that anew. The cache may run meanwhile, or not.
+
+    Exit codes: 0 all is right; 3 something was wrong, and is dropped; 1 something could not be read, or
+    is not there.
+    """
+    settings = load_settings(file, os.environ, {"data": data} if data is not None else {})
+    report = _Report(as_json=as_json)
+    asyncio.run(_verify(settings.data, targets, report))
+    context.exit(report.end())
+
+
+async def _verify(data: str | None, targets: Sequence[Target], report: _Report) -> None:
+    with _progress() as progress:
+        task = progress.add_task("", total=None)
+
+        async def advance(read_bytes: int) -> None:
+            progress.advance(task, read_bytes)
+
+        async with scrubbing(data, advance) as (scrub, size):
+            progress.update(task, total=None if targets else size)
+            await _take(scrub, targets, report)
+
+
+async def _take(scrub: Scrub, targets: Sequence[Target], report: _Report) -> None:
+    for target in targets:
+        found = scrub.repository(target) if isinstance(target, Repository) else scrub.content(target)
+        if not await report.take(found):
+            report.fail(f"nothing is kept of {target}")
+    if not targets:
+        await report.take(scrub.manifests())
+        await report.take(scrub.blobs())
+
+
+def _progress() -> Progress:
+    """Show on a terminal how far it is, beside what is told on standard output."""
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    is_shown, is_together = sys.stderr.isatty(), sys.stdout.isatty()
+    return Progress(
+        *columns,
+        console=Console(stderr=True),
+        transient=True,
+        disable=not is_shown,
+        redirect_stdout=is_together,
+    )
+
+
+class _Report:
+    """Tells what is found, when it is found, and in the end how much was read."""
+
+    def __init__(self, *, as_json: bool) -> None:
+        self._as_json = as_json
+        self._read_bytes = 0
+        self._kinds = Counter[Kind]()
+        self._verdicts = Counter[Verdict]()
+
+    async def take(self, findings: AsyncIterator[Finding]) -> bool:
+        """Tell whether anything was there."""
+        before = self._kinds.total()
+        try:
+            async for finding in findings:
+                self._note(finding)
+        except EntrepotError as failure:
+            self.fail(str(failure))
+            return True
+        return self._kinds.total() > before
+
+    def fail(self, reason: str) -> None:
+        self._verdicts[Verdict.FAILED] += 1
+        self._tell(f"failed: {reason}", event="failed", reason=reason)
+
+    def end(self) -> int:
+        """Return the exit code."""
+        dropped, failed = self._verdicts[Verdict.DROPPED], self._verdicts[Verdict.FAILED]
+        blobs, manifests = self._kinds[Kind.BLOB], self._kinds[Kind.MANIFEST]
+        verdict = f"{dropped} dropped, to be fetched at the next pull" if dropped else "nothing wrong"
+        self._tell(
+            f"{blobs} blobs, {manifests} manifests, {decimal(self._read_bytes)}: {verdict}; {failed} failed",
+            event="verified",
+            blobs=blobs,
+            manifests=manifests,
+            bytes=self._read_bytes,
+            dropped=dropped,
+            failed=failed,
+        )
+        return _DROPPED if dropped else _FAILED if failed else 0
+
+    def _note(self, finding: Finding) -> None:
+        if finding.verdict is Verdict.GONE:
+            return
+        self._kinds[finding.kind] += 1
+        self._verdicts[finding.verdict] += 1
+        self._read_bytes += finding.size
+        if finding.verdict is not Verdict.RIGHT:
+            reason = f": {finding.reason}" if finding.reason else ""
+            told = {"event": str(finding.verdict), "kind": str(finding.kind), "digest": str(finding.digest)}
+            self._tell(
+                f"{finding.verdict}: {finding.kind} {finding.digest}{reason}", **told, reason=finding.reason
+            )
+
+    def _tell(self, text: str, **fields: object) -> None:
+        click.echo(json.dumps(fields) if self._as_json else text)

@@ -1,0 +1,114 @@
+"""Scrubs all content again and again, at a bounded rate, and goes on where an earlier process stopped."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+
+import msgspec
+from msgspec import Struct
+
+from entrepot.engine.scrub import Finding, Scrub, ScrubbedMetadata, Verdict
+from entrepot.errors import MetadataFailed, StoreFailed
+from entrepot.oci.digest import Digest
+from entrepot.ports.blobs import BlobStore, Bookmark
+from entrepot.ports.clock import Clock
+from entrepot.telemetry.log import log
+from entrepot.telemetry.metrics import Metrics
+
+__all__ = ["Rounds", "RoundsPlan"]
+
+_SECONDS_BETWEEN_MARKS = 60.0
+_SECONDS_BETWEEN_LOOKS = 3600.0
+_SECONDS_TO_RECOVER = 600.0
+_SHORTEST_PAUSE = 0.005
+
+
+class RoundsPlan(Struct, frozen=True):
+    """``rate`` is in bytes a second, ``every`` the seconds from the begin of a round to that of the next."""
+
+    rate: int
+    every: float
+
+
+class _Mark(Struct, frozen=True):
+    """How far a round has got: beyond the blob ``after``, or to its end."""
+
+    begun_at: float = 0.0
+    after: Digest | None = None
+    is_over: bool = True
+
+
+class Rounds:
+    """A round is the manifests, then the blobs; its place is kept in ``bookmark``."""
+
+    def __init__(
+        self,
+        store: BlobStore,
+        metadata: ScrubbedMetadata,
+        bookmark: Bookmark,
+        clock: Clock,
+        metrics: Metrics,
+        *,
+        plan: RoundsPlan,
+    ) -> None:
+        self._scrub = Scrub(store, metadata, self._pause)
+        self._bookmark = bookmark
+        self._plan = plan
+        self._clock = clock
+        self._metrics = metrics
+        self._marked_at = -math.inf
+
+    async def run(self) -> None:
+        """Go round until cancelled; begin the next round when its time has come."""
+        while True:
+            mark, now = self._mark(), self._clock.now()
+            if not mark.is_over:
+                await self._go_on(mark)
+            elif 0 <= now - mark.begun_at < self._plan.every:
+                await self._clock.sleep(_SECONDS_BETWEEN_LOOKS)
+            else:
+                await self._go_on(_Mark(now, is_over=False))
+
+    async def _go_on(self, mark: _Mark) -> None:
+        found = Counter[Verdict]()
+        try:
+            if mark.after is None:
+                async for finding in self._scrub.manifests():
+                    found[self._noted(finding)] += 1
+            async for finding in self._scrub.blobs(mark.after):
+                found[self._noted(finding)] += 1
+                await self._keep(_Mark(mark.begun_at, finding.digest, is_over=False))
+            await self._keep(_Mark(mark.begun_at))
+        except (StoreFailed, MetadataFailed) as failure:
+            log.warning("scrub_interrupted", reason=str(failure))
+            await self._clock.sleep(_SECONDS_TO_RECOVER)
+            return
+        self._metrics.scrubs().inc()
+        log.info("content_scrubbed", **{verdict.value: found[verdict] for verdict in Verdict})
+
+    def _noted(self, finding: Finding) -> Verdict:
+        self._metrics.scrubbed_bytes().inc(finding.size)
+        self._metrics.scrubbed(finding.kind, finding.verdict).inc()
+        if finding.verdict is Verdict.DROPPED:
+            action = "dropped, to be fetched again"
+            log.error(f"{finding.kind}_damaged", digest=str(finding.digest), action=action)
+        elif finding.verdict is Verdict.FAILED:
+            log.warning(f"{finding.kind}_unreadable", digest=str(finding.digest), reason=finding.reason)
+        return finding.verdict
+
+    async def _pause(self, read_bytes: int) -> None:
+        await self._clock.sleep(max(_SHORTEST_PAUSE, read_bytes / self._plan.rate))
+
+    def _mark(self) -> _Mark:
+        try:
+            return msgspec.json.decode(self._bookmark.read(), type=_Mark)
+        except (msgspec.DecodeError, StoreFailed):
+            return _Mark()
+
+    async def _keep(self, mark: _Mark) -> None:
+        """Write the mark down at the end of a round, and now and then before."""
+        now = self._clock.monotonic()
+        if mark.is_over or now - self._marked_at >= _SECONDS_BETWEEN_MARKS:
+            await self._bookmark.write(msgspec.json.encode(mark))
+            self._marked_at = now
