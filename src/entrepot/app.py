@@ -23,6 +23,7 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from entrepot.audit.trail import AuditTrail
 from entrepot.config.certificates import load_pair
 from entrepot.config.data_folder import find_data_folder, prepare_data_folder
 from entrepot.config.forms import parse_listen
@@ -55,7 +56,6 @@ from entrepot.storage.ballast import Ballast
 from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
-from entrepot.telemetry.access import AccessLog
 from entrepot.telemetry.lines import LineWriter, write_whole
 from entrepot.telemetry.log import configure_log, log, set_level
 from entrepot.telemetry.metrics import Metrics
@@ -65,7 +65,8 @@ __all__ = ["scrubbing", "serve"]
 
 _FLUSH_SECONDS = 5.0
 _RECONCILE_SECONDS = 6 * 3600.0
-_NEED_RESTART = ("listen", "tls", "data", "cache", "log.access", "log.format")
+_TIDY_SECONDS = 3600.0
+_NEED_RESTART = ("listen", "tls", "data", "cache", "audit", "log.access", "log.format")
 
 # Of mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -122,7 +123,7 @@ async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path,
 class Application:
     """All parts, put together; ``start``, then ``stop``.
 
-    ``lines`` takes the access log, if one is wanted; whoever made it closes it.
+    ``lines`` takes the log of requests, if one is wanted; whoever made it closes it.
     """
 
     def __init__(self, settings: Settings, folder: Path, lines: LineWriter | None = None) -> None:
@@ -152,7 +153,7 @@ class Application:
         )
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
-        self._access = self._build_access_log(settings, lines)
+        self._audit = self._build_audit(settings, lines)
         self._tls = _tls_context(settings.tls)
         self._server = Server(self._build_face(), tls=self._tls, limits=_limits(), on_error=_log_error)
 
@@ -189,6 +190,7 @@ class Application:
         if self._is_listening:
             log.info("draining", connections=self._server.connections)
         async with AsyncExitStack() as ending:  # Ended in reverse, each though another failed to.
+            ending.callback(self._audit.close)
             ending.callback(self._store.close)
             ending.push_async_callback(self._metadata.close)
             for upstream in [*self._upstreams.values(), *self._retired]:
@@ -208,6 +210,7 @@ class Application:
         rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
         work = {
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
+            "tidy audit": every(_TIDY_SECONDS, self._audit.tidy, clock, "tidy audit"),
             "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
         }
         if scrub.every:
@@ -252,16 +255,23 @@ class Application:
         table = UpstreamTable.build(upstreams, hostnames, settings.default_upstream)
         return table, {name: _site(upstreams[name], settings.upstreams[name]) for name in upstreams}
 
-    def _build_access_log(self, settings: Settings, lines: LineWriter | None) -> AccessLog | None:
-        if lines is None:
-            return None
-        lines.dropped = self._metrics.log_lines_dropped().inc
-        return AccessLog(lines, settings.log.format) if settings.log.access else None
+    def _build_audit(self, settings: Settings, lines: LineWriter | None) -> AuditTrail:
+        if lines is not None:
+            lines.dropped = self._metrics.log_lines_dropped().inc
+        return AuditTrail(
+            settings.audit,
+            self._folder,
+            self._clock.now,
+            self._metrics,
+            log=lines if settings.log.access else None,
+            style=settings.log.format,
+        )
 
     def _build_face(self) -> Face:
         registry = Registry(self._sites, self._manifests, self._blobs, self._lists)
         status = Status(self._obstacle, self._render_metrics)
-        return Face(registry, status, self._metrics, self._access, self._clock, via=self._via)
+        audit = self._audit if self._audit.is_wanted else None
+        return Face(registry, status, self._metrics, audit, self._clock, via=self._via)
 
     async def _note_stored(self, digest: Digest, size: int) -> None:
         try:

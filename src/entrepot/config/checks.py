@@ -6,13 +6,16 @@ import ssl
 from collections.abc import Callable, Iterator
 
 from entrepot.config.certificates import load_authorities, load_pair
-from entrepot.config.schema import Settings, UpstreamSettings
+from entrepot.config.schema import AuditSettings, Settings, UpstreamSettings
 from entrepot.config.tree import Node, Problem, did_you_mean
+from entrepot.config.units import Bytes
 from entrepot.errors import SettingsInvalid
 
 __all__ = ["check_settings"]
 
 _WAYS_TO_A_PASSWORD = ("password", "password_file", "credential_helper", "docker_config")
+_SMALLEST_FILE = Bytes(1 << 20)
+"""Of audit: several times what is written to it at once."""
 
 
 def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
@@ -29,10 +32,26 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
     if settings.tls is not None:
         for complaint in _check_files(load_pair, settings.tls.certificate, settings.tls.key):
             yield Problem(tree.place_of("tls", "key"), "tls.key", complaint)
+    for setting, complaint in _check_audit(settings.audit):
+        yield Problem(tree.place_of("audit", setting), f"audit.{setting}", complaint)
     for name, upstream in settings.upstreams.items():
         for setting, complaint in (*_check_credential(upstream), *_check_certificates(upstream)):
             place = tree.place_of("upstreams", name, setting)
             yield Problem(place, f"upstreams.{name}.{setting}", complaint)
+
+
+def _check_audit(audit: AuditSettings) -> Iterator[tuple[str, str]]:
+    """Yield the settings at fault, with the complaint."""
+    if audit.file_size < _SMALLEST_FILE:
+        yield "file_size", f"expected at least {_SMALLEST_FILE.written()}"
+    if audit.keep_size < 2 * audit.file_size:
+        least = Bytes(2 * audit.file_size).written()
+        yield "keep_size", f"expected at least {least}, twice what file_size says"
+    if not audit.enabled and (audit.syslog or audit.webhook):
+        yield "enabled", "expected true: what is forwarded is read from the files"
+    if audit.webhook is not None and audit.webhook.ca_file is not None:
+        for complaint in _check_files(load_authorities, audit.webhook.ca_file):
+            yield "webhook", complaint
 
 
 def _check_hostnames(settings: Settings, tree: Node) -> Iterator[Problem]:

@@ -23,8 +23,10 @@ __all__ = [
     "check_positive",
     "check_program",
     "check_proxy",
+    "check_syslog",
     "check_text",
     "check_upstream_name",
+    "check_webhook",
     "hide_userinfo",
     "parse_listen",
     "resolve_file",
@@ -97,6 +99,26 @@ def check_proxy(text: str, _folder: Path) -> str:
     url = _split_url(text, expected)
     if url.path.strip("/") or url.query or url.fragment:
         raise ValueError(expected)
+    return text
+
+
+def check_syslog(text: str, _folder: Path) -> str:
+    expected = "expected udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH"
+    try:
+        url = urlsplit(text)
+        is_remote = url.scheme in ("udp", "tcp") and url.hostname and url.port and not url.path
+    except ValueError as error:
+        raise ValueError(expected) from error
+    is_local = url.scheme == "unix" and not url.netloc and url.path
+    if not is_remote and not is_local:
+        raise ValueError(expected)
+    return text
+
+
+def check_webhook(text: str, _folder: Path) -> str:
+    url = _split_url(text, "expected a URL such as https://collector.example/events")
+    if "@" in url.netloc:
+        raise ValueError("expected a URL without user and password; a token goes to token")
     return text
 
 

@@ -16,6 +16,7 @@ from entrepot.config.units import Bytes, Seconds
 
 __all__ = [
     "DEFAULT_UPSTREAMS",
+    "AuditSettings",
     "CacheSettings",
     "FreshnessSettings",
     "LogSettings",
@@ -27,6 +28,7 @@ __all__ = [
     "TimeoutSettings",
     "TlsSettings",
     "UpstreamSettings",
+    "WebhookSettings",
 ]
 
 Pattern = Annotated[str, Meta(extra={"form": forms.check_pattern})]
@@ -39,6 +41,8 @@ Program = Annotated[str, Meta(extra={"form": forms.check_program})]
 File = Annotated[str, Meta(extra={"form": forms.resolve_file})]
 Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
 Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
+Webhook = Annotated[str, Meta(extra={"form": forms.check_webhook})]
+Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
 LogLevel = Literal["debug", "info", "warning", "error"]
 PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
 PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
@@ -199,6 +203,38 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
     access: Annotated[bool, Meta(description="Write one line per request.")] = True
 
 
+class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    url: Annotated[Webhook, Meta(description="URL that batches of CloudEvents are posted to.")]
+    token: Annotated[Secret | None, Meta(description="Bearer token that is shown there.")] = None
+    ca_file: Annotated[File | None, Meta(description="PEM file of authorities to trust as well.")] = None
+
+
+class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    enabled: Annotated[bool, Meta(description="Keep a line of every request and every action.")] = True
+    folder: Annotated[
+        Folder | None, Meta(description="Folder of the files; none means audit in the data folder.")
+    ] = None
+    file_size: Annotated[PositiveBytes, Meta(description="A file of this size makes way for the next.")] = (
+        Bytes(8 << 20)
+    )
+    file_age: Annotated[PositiveSeconds, Meta(description="So does one that was begun so long ago.")] = (
+        Seconds(86400)
+    )
+    keep_size: Annotated[
+        PositiveBytes,
+        Meta(description="Most bytes of all files; the oldest go first. At least two files' worth."),
+    ] = Bytes(64 << 20)
+    keep_for: Annotated[PositiveSeconds, Meta(description="How long a file is kept after its last line.")] = (
+        Seconds(90 * 86400)
+    )
+    keep_files: Annotated[int, Meta(ge=1, description="Most files that are kept.")] = 100
+    syslog: Annotated[
+        Syslog | None,
+        Meta(description="Collector to forward to: udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH."),
+    ] = None
+    webhook: Annotated[WebhookSettings | None, Meta(description="Where to forward to by HTTP.")] = None
+
+
 DEFAULT_UPSTREAMS: dict[str, UpstreamSettings] = {
     "docker.io": UpstreamSettings(endpoints=("https://registry-1.docker.io",)),
     **{
@@ -240,6 +276,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     cache: Annotated[CacheSettings, Meta(description="What is kept.")] = field(default_factory=CacheSettings)
     log: Annotated[LogSettings, Meta(description="What is written to standard error.")] = field(
         default_factory=LogSettings
+    )
+    audit: Annotated[AuditSettings, Meta(description="What is kept of who asked what.")] = field(
+        default_factory=AuditSettings
     )
     upstreams: Annotated[
         dict[UpstreamName, UpstreamSettings],

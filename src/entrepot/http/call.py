@@ -7,6 +7,7 @@ from urllib.parse import parse_qsl
 
 from entrepot.engine.pieces import Piece, Span
 from entrepot.http.server.asgi import Headers, Scope, Send
+from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference, Repository
 
 __all__ = ["API_VERSION", "Call"]
@@ -22,6 +23,7 @@ class Call:
         "_query",
         "_send",
         "cache",
+        "digest",
         "kind",
         "method",
         "reason",
@@ -30,6 +32,7 @@ class Call:
         "scope",
         "sent_bytes",
         "status",
+        "user",
     )
 
     def __init__(self, scope: Scope, send: Send) -> None:
@@ -38,6 +41,9 @@ class Call:
         self.kind = "other"
         self.repository: Repository | None = None
         self.reference: Reference | None = None
+        self.digest: Digest | None = None
+        """The content that the reference means."""
+        self.user: str | None = None
         self.cache: str | None = None
         self.reason: str | None = None
         """Why the answer is an error, or broke off."""

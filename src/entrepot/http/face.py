@@ -10,8 +10,8 @@ from entrepot.http.problems import reply_loop
 from entrepot.http.server.asgi import Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
+from entrepot.ports.audit import AuditLog, RequestEntry
 from entrepot.ports.clock import Clock
-from entrepot.telemetry.access import AccessEntry, AccessLog
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
@@ -19,14 +19,14 @@ __all__ = ["Face"]
 
 
 class Face:
-    """``access`` is ``None`` where no access log is wanted; ``via`` names this cache to its upstreams."""
+    """``audit`` is ``None`` where nobody asks for it; ``via`` names this cache to its upstreams."""
 
     def __init__(
         self,
         registry: Registry,
         status: Status,
         metrics: Metrics,
-        access: AccessLog | None,
+        audit: AuditLog | None,
         clock: Clock,
         *,
         via: str | None = None,
@@ -35,7 +35,7 @@ class Face:
         self._registry = registry
         self._status = status
         self._metrics = metrics
-        self._access = access
+        self._audit = audit
         self._clock = clock
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
@@ -63,23 +63,25 @@ class Face:
         upstream = call.repository.upstream if call.repository is not None else ""
         outcome = call.cache or ("error" if call.status >= 400 else "none")
         self._metrics.request(upstream, call.kind, outcome, call.status).add(seconds, call.sent_bytes)
-        if self._access is not None:
-            self._access.record(self._entry(call, seconds))
+        if self._audit is not None:
+            self._audit.record(self._entry(call, seconds))
 
-    def _entry(self, call: Call, seconds: float) -> AccessEntry:
+    def _entry(self, call: Call, seconds: float) -> RequestEntry:
         scope, repository = call.scope, call.repository
-        return AccessEntry(
+        return RequestEntry(
             time=datetime.fromtimestamp(self._clock.now(), UTC),
             remote=scope["client"][0],
             method=call.method,
             path=scope["path"],
             status=call.status,
             size=call.sent_bytes,
-            duration_seconds=seconds,
+            duration_seconds=round(seconds, 6),
             upstream=repository.upstream if repository is not None else None,
             repository=repository.name if repository is not None else None,
             reference=str(call.reference) if call.reference is not None else None,
+            digest=str(call.digest) if call.digest is not None else None,
             cache=call.cache,
             reason=call.reason,
+            user=call.user,
             user_agent=call.header(b"user-agent"),
         )

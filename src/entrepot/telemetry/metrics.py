@@ -1,4 +1,4 @@
-"""Every metric, in one table: ``Metrics.__init__``, which a test compares with docs/metrics.md."""
+"""Every metric, in one table: ``Metrics``, which a test compares with docs/metrics.md."""
 
 from __future__ import annotations
 
@@ -61,13 +61,25 @@ class Metrics:
         self._registry = CollectorRegistry()
         self._table: list[Described] = []
         ProcessCollector(registry=self._registry)
-        counter, gauge, histogram = self._counter, self._gauge, self._histogram
-
         self.request = RequestCounts()
         self._registry.register(self.request)
         self._table += self.request.table
-        self.connections = gauge("connections", "", "Open connections of clients.")
+        self.connections = self._gauge("connections", "", "Open connections of clients.")
+        self._measure_engine()
+        self._measure_upstreams()
+        self._measure_upkeep()
+        self._measure_logs()
 
+    @property
+    def table(self) -> tuple[Described, ...]:
+        return tuple(self._table)
+
+    def render(self) -> bytes:
+        """Write all metrics as Prometheus reads them, of ``CONTENT_TYPE``."""
+        return generate_latest(self._registry)
+
+    def _measure_engine(self) -> None:
+        counter, gauge = self._counter, self._gauge
         self.fills = counter(
             "fills_total", "upstream outcome", "Downloads of blobs: started, completed, failed, paused."
         )
@@ -76,6 +88,8 @@ class Metrics:
             "revalidations_total", "upstream outcome", "Tags checked: unchanged, changed, gone, error."
         )
 
+    def _measure_upstreams(self) -> None:
+        counter, gauge, histogram = self._counter, self._gauge, self._histogram
         self.upstream_requests = counter(
             "upstream_requests_total", "upstream kind outcome", "Requests sent to upstreams."
         )
@@ -91,21 +105,29 @@ class Metrics:
         self.ratelimit = gauge("ratelimit_limit", "upstream", "Requests that the upstream allows.")
         self.ratelimit_remaining = gauge("ratelimit_remaining", "upstream", "Requests that are left of it.")
 
+    def _measure_upkeep(self) -> None:
+        counter = self._counter
         self.scrubbed = counter(
             "scrubbed_total", "content verdict", "Content read again: right, dropped, gone, failed."
         )
         self.scrubbed_bytes = counter("scrubbed_bytes_total", "", "Bytes of content read again.")
         self.scrubs = counter("scrubs_total", "", "Rounds in which all content was read again.")
 
+    def _measure_logs(self) -> None:
+        counter = self._counter
+        self.audit_dropped = counter(
+            "audit_lines_dropped_total", "", "Lines of the audit log that were lost."
+        )
+        self.audit_forwarded = counter(
+            "audit_forwarded_lines_total", "target", "Lines of the audit log that were sent on."
+        )
+        self.audit_forward_failures = counter(
+            "audit_forward_failures_total", "target", "Attempts at it that failed, and are repeated."
+        )
+        self.audit_forward_gaps = counter(
+            "audit_forward_gaps_total", "target", "Times that files were gone before they were sent on."
+        )
         self.log_lines_dropped = counter("log_lines_dropped_total", "", "Lines of the log that were lost.")
-
-    @property
-    def table(self) -> tuple[Described, ...]:
-        return tuple(self._table)
-
-    def render(self) -> bytes:
-        """Write all metrics as Prometheus reads them, of ``CONTENT_TYPE``."""
-        return generate_latest(self._registry)
 
     def _counter(self, name: str, labels: str, meaning: str) -> Family[Counter]:
         row = self._row(name, "counter", labels, meaning)

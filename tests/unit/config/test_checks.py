@@ -59,3 +59,28 @@ def test_a_file_without_a_certificate_is_refused(complaints: Complaints) -> None
     assert told.startswith(
         "entrepot.yaml:1: upstreams.docker.io.ca_file: empty is no PEM file of certificates: "
     )
+
+
+@pytest.mark.parametrize(
+    ("audit", "complaint"),
+    [
+        ("file_size: 1KiB", "entrepot.yaml:1: audit.file_size: expected at least 1MiB"),
+        (
+            "keep_size: 15MiB",
+            "entrepot.yaml:1: audit.keep_size: expected at least 16MiB, twice what file_size says",
+        ),
+        (
+            "enabled: false, syslog: udp://log:514",
+            "entrepot.yaml:1: audit.enabled: expected true: what is forwarded is read from the files",
+        ),
+        (
+            "webhook: {url: https://log, ca_file: b.key}",
+            "entrepot.yaml:1: audit.webhook: b.key is no PEM file of certificates:",
+        ),
+    ],
+)
+def test_settings_of_the_audit_log_that_do_not_fit_together_are_refused(
+    complaints: Complaints, audit: str, complaint: str
+) -> None:
+    (found,) = complaints(f"audit: {{{audit}}}")
+    assert found.startswith(complaint)

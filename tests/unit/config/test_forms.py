@@ -10,7 +10,9 @@ from entrepot.config.forms import (
     check_pattern,
     check_program,
     check_proxy,
+    check_syslog,
     check_upstream_name,
+    check_webhook,
     hide_userinfo,
     parse_listen,
     resolve_file,
@@ -150,3 +152,32 @@ def test_a_program_is_found_by_name_or_by_path(tmp_path: Path, monkeypatch: pyte
 def test_user_and_password_in_a_url_are_hidden() -> None:
     assert hide_userinfo("http://u:p@ss@proxy:3128/a@b") == "http://********@proxy:3128/a@b"
     assert hide_userinfo("library/a@b") == "library/a@b"
+
+
+@pytest.mark.parametrize("text", ["udp://log.example:514", "tcp://[::1]:601", "unix:///dev/log"])
+def test_a_syslog_collector_is_a_host_with_a_port_or_a_socket(text: str) -> None:
+    assert check_syslog(text, HERE) == text
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "log.example:514",
+        "udp://log.example",
+        "tcp://:1",
+        "udp://log:514/x",
+        "unix://log",
+        "udp://[",
+        "http://log:1",
+    ],
+)
+def test_what_is_no_syslog_collector_is_refused(text: str) -> None:
+    with pytest.raises(ValueError, match="expected udp://HOST:PORT"):
+        check_syslog(text, HERE)
+
+
+def test_a_webhook_may_have_a_query_but_no_user() -> None:
+    assert check_webhook("https://log.example/hook?key=1", HERE) == "https://log.example/hook?key=1"
+    for text in ("https://u:p@log.example", "log.example", "ftp://log.example"):
+        with pytest.raises(ValueError, match="expected a URL"):
+            check_webhook(text, HERE)

@@ -27,6 +27,7 @@ async def get_manifest(
         destination.ready = ready if answer.until and len(manifest.content) <= _LARGEST_READY else None
     call.cache = ready.answer.cache
     manifest = ready.answer.value
+    call.digest = manifest.digest
     if_none_match = call.header(b"if-none-match")
     if if_none_match is not None and etag_matches(if_none_match, f'"{manifest.digest}"'):
         await call.reply_not_modified(ready.headers)

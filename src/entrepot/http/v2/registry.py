@@ -91,6 +91,7 @@ class Registry:
                 await get_manifest(call, destination, route.reference, self._manifests)
             case BlobRoute():
                 call.kind, call.reference = "blob", route.digest
+                call.digest = route.digest
                 await get_blob(call, repository, route.digest, self._blobs)
             case TagsRoute():
                 call.kind = "tags"

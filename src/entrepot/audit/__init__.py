@@ -1,0 +1,1 @@
+"""The audit log: lines in files, found again, and forwarded to who collects them."""

@@ -1,0 +1,137 @@
+"""Sends audit lines on to who collects them: from the files, so that they are the queue, whatever happens."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from entrepot.audit.folder import audit_files
+from entrepot.telemetry.log import log
+from entrepot.telemetry.metrics import Metrics
+
+__all__ = ["Forwarder", "KeptLine", "Place", "Target"]
+
+_BATCH_BYTES = 256 << 10
+_BATCH_LINES = 200
+_LOOK_SECONDS = 1.0
+_LONGEST_PAUSE = 60.0
+_LONGEST_CLOSE = 2.0
+
+
+class Place(NamedTuple):
+    name: str
+    offset: int
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.offset}"
+
+
+class KeptLine(NamedTuple):
+    """``behind`` is where it ends in the files: its own, and the same each time it is sent."""
+
+    content: bytes
+    behind: Place
+
+
+class Target(Protocol):
+    def send(self, lines: Sequence[KeptLine]) -> None:
+        """Hand all of them over; raise ``OSError`` where that is not certain: they will come again."""
+        ...
+
+    def close(self) -> None: ...
+
+
+class Forwarder:
+    """Sends every line at least once, in order, at its own pace; a restart goes on where it was.
+
+    What the files no longer keep by the time the target can be reached is lost to it, and counted.
+    """
+
+    def __init__(self, name: str, folder: Path, target: Target, metrics: Metrics) -> None:
+        """``folder`` is that of the files; ``name`` tells targets apart."""
+        self._name = name
+        self._folder = folder
+        self._target = target
+        self._metrics = metrics
+        self._progress = folder / f"{name}.sent"
+        self._place = self._remembered()
+        self._is_failing = False
+        self._closing = threading.Event()
+        # A daemon, so that a target that does not answer does not hold up the end of the process.
+        self._thread = threading.Thread(target=self._run, name=f"audit-{name}", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop; what was not sent yet is sent after the next start."""
+        self._closing.set()
+        self._thread.join(_LONGEST_CLOSE)
+
+    def _run(self) -> None:
+        pause = _LOOK_SECONDS
+        while not self._closing.wait(pause):
+            try:
+                self._send_all()
+                pause = _LOOK_SECONDS
+            except OSError as failure:
+                self._note(failure)
+                pause = min(2 * pause, _LONGEST_PAUSE)
+        self._target.close()
+
+    def _send_all(self) -> None:
+        while not self._closing.is_set() and (lines := self._next_lines()):
+            self._target.send(lines)
+            self._metrics.audit_forwarded(self._name).inc(len(lines))
+            self._place = lines[-1].behind
+            self._remember()
+            if self._is_failing:
+                self._is_failing = False
+                log.info("audit_forwarded_again", target=self._name)
+
+    def _note(self, failure: OSError) -> None:
+        self._metrics.audit_forward_failures(self._name).inc()
+        if not self._is_failing:
+            self._is_failing = True
+            log.warning("audit_not_forwarded", target=self._name, reason=failure.strerror or str(failure))
+
+    def _next_lines(self) -> list[KeptLine]:
+        """Return the lines that come next, none if there are none yet."""
+        ahead = [path for path in audit_files(self._folder) if path.name >= self._place.name]
+        if ahead and self._place.name and ahead[0].name != self._place.name:
+            self._metrics.audit_forward_gaps(self._name).inc()
+            log.warning("audit_lost_to_target", target=self._name, files_from=self._place.name)
+        for path in ahead:
+            if path.name != self._place.name:
+                self._place = Place(path.name, 0)
+            if lines := _lines_at(path, self._place):
+                return lines
+        return []
+
+    def _remembered(self) -> Place:
+        """Return where it was; at first, and where that cannot be told, the oldest line there is."""
+        try:
+            name, _, offset = self._progress.read_text("utf-8").strip().partition(":")
+            return Place(name, int(offset))
+        except (OSError, ValueError):
+            return Place("", 0)
+
+    def _remember(self) -> None:
+        part = self._progress.with_suffix(".part")
+        with suppress(OSError):  # On a full disk: some lines will be sent twice.
+            part.write_text(f"{self._place}\n", "utf-8")
+            part.replace(self._progress)
+
+
+def _lines_at(path: Path, place: Place) -> list[KeptLine]:
+    """Read whole lines; what is behind the last of them is not all there yet, or is torn."""
+    with path.open("rb") as file:
+        file.seek(place.offset)
+        content = file.read(_BATCH_BYTES)
+    lines: list[KeptLine] = []
+    offset = place.offset
+    for line in content[: content.rfind(b"\n") + 1].splitlines(keepends=True)[:_BATCH_LINES]:
+        offset += len(line)
+        lines.append(KeptLine(line.rstrip(b"\n"), Place(path.name, offset)))
+    return lines

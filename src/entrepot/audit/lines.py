@@ -1,0 +1,65 @@
+"""An entry as a line: JSON for programs, text for people."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+
+from entrepot.ports.audit import ActionEntry, AuditEntry, RequestEntry
+
+__all__ = ["as_json", "as_text", "read_line"]
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(RequestEntry | ActionEntry)
+
+
+def as_json(entry: AuditEntry) -> bytes:
+    try:
+        return _ENCODER.encode(entry) + b"\n"
+    except UnicodeEncodeError:
+        # A lone surrogate, from a header's bytes, which is no text that could be read again.
+        return _ENCODER.encode(_as_unicode(msgspec.to_builtins(entry))) + b"\n"
+
+
+def as_text(entry: AuditEntry) -> bytes:
+    line = _request_text(entry) if isinstance(entry, RequestEntry) else _action_text(entry)
+    reason = "" if entry.reason is None else f" {_shown(entry.reason)}"
+    return f"{entry.time:%Y-%m-%d %H:%M:%S} {line}{reason}\n".encode("ascii", "backslashreplace")
+
+
+def read_line(line: bytes) -> AuditEntry | None:
+    """Return the entry; ``None`` for a line that is none, being torn or somebody else's."""
+    try:
+        entry: AuditEntry = _DECODER.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        return None
+    return entry
+
+
+def _request_text(entry: RequestEntry) -> str:
+    milliseconds = entry.duration_seconds * 1000
+    source = f" {entry.upstream}/{entry.repository}" if entry.upstream is not None else ""
+    return (
+        f"{entry.remote} {entry.method} {_shown(entry.path)} {entry.status}"
+        f" {entry.size} B {milliseconds:.1f} ms {entry.cache or '-'}{source}"
+    )
+
+
+def _action_text(entry: ActionEntry) -> str:
+    what = "/".join(part for part in (entry.upstream, entry.repository, entry.reference) if part is not None)
+    return f"{entry.remote or '-'} {_shown(entry.user or '-')} {entry.action} {_shown(what)}"
+
+
+def _as_unicode(value: Any) -> Any:
+    """Write what is no Unicode in texts as the escapes that Python has for it."""
+    if isinstance(value, str):
+        return value.encode("utf-8", "backslashreplace").decode()
+    if isinstance(value, dict):
+        return {name: _as_unicode(part) for name, part in value.items()}
+    return value
+
+
+def _shown(text: str) -> str:
+    """Write text as a literal: what clients and upstreams say may hold control characters."""
+    return ascii(text)[1:-1]

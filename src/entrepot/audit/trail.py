@@ -1,0 +1,100 @@
+"""The port ``AuditLog``: an entry becomes a line in the audit files, in the log, or in both."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from entrepot.audit.files import AuditFiles, Keeping
+from entrepot.audit.forward import Forwarder, Target
+from entrepot.audit.lines import as_json, as_text
+from entrepot.audit.reader import read_page
+from entrepot.audit.syslog import SyslogTarget
+from entrepot.audit.webhook import WebhookTarget
+from entrepot.config.schema import AuditSettings
+from entrepot.ports.audit import AuditEntry, AuditPage, AuditQuery
+from entrepot.telemetry.lines import LineWriter
+from entrepot.telemetry.log import Style
+from entrepot.telemetry.metrics import Metrics
+
+__all__ = ["AuditTrail"]
+
+
+class AuditTrail:
+    """Writes files from a thread of its own, so that no request waits for the disk."""
+
+    def __init__(
+        self,
+        settings: AuditSettings,
+        data: Path,
+        now: Callable[[], float],
+        metrics: Metrics,
+        *,
+        log: LineWriter | None = None,
+        style: Style = "json",
+    ) -> None:
+        """Keep the files in a folder in ``data``, unless the settings name another.
+
+        ``log`` takes the entries as well, in its ``style``.
+        """
+        self._folder = data / "audit" if settings.folder is None else Path(settings.folder)
+        self._log = log
+        self._style = style
+        self._files = AuditFiles(self._folder, _keeping(settings), now)
+        self._kept: LineWriter | None = None
+        if settings.enabled:
+            self._kept = LineWriter(self._files.append, "audit", retries=True)
+            self._kept.dropped = metrics.audit_dropped().inc
+        self._forwarders = [
+            Forwarder(name, self._folder, target, metrics) for name, target in _targets(settings).items()
+        ]
+
+    @property
+    def is_wanted(self) -> bool:
+        """Tell whether anything becomes of an entry."""
+        return self._kept is not None or self._log is not None
+
+    def record(self, entry: AuditEntry) -> None:
+        line = as_json(entry)
+        if self._kept is not None:
+            self._kept.put(line)
+        if self._log is not None:
+            self._log.put(line if self._style == "json" else as_text(entry))
+
+    async def query(self, query: AuditQuery, limit: int, cursor: str | None = None) -> AuditPage:
+        return await asyncio.to_thread(read_page, self._folder, query, limit, cursor)
+
+    async def tidy(self) -> None:
+        """Remove what is not kept any longer, though nothing is written."""
+        if self._kept is not None:
+            with suppress(OSError):  # The log has told of it.
+                await asyncio.to_thread(self._files.append, b"")
+
+    def close(self) -> None:
+        """Write what is held, for two seconds at most."""
+        if self._kept is not None:
+            self._kept.close()
+        for forwarder in self._forwarders:
+            forwarder.close()
+        self._files.close()
+
+
+def _targets(settings: AuditSettings) -> Mapping[str, Target]:
+    targets: dict[str, Target] = {}
+    if settings.syslog is not None:
+        targets["syslog"] = SyslogTarget(settings.syslog)
+    if settings.webhook is not None:
+        targets["webhook"] = WebhookTarget(settings.webhook)
+    return targets
+
+
+def _keeping(settings: AuditSettings) -> Keeping:
+    return Keeping(
+        file_size=settings.file_size,
+        file_seconds=settings.file_age,
+        size=settings.keep_size,
+        seconds=settings.keep_for,
+        files=settings.keep_files,
+    )

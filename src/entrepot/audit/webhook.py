@@ -1,0 +1,91 @@
+"""Forwards audit lines to a URL, as batches of CloudEvents 1.0 in JSON."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Sequence
+from contextlib import closing
+from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from urllib.parse import urlsplit
+
+import msgspec
+
+from entrepot.audit.forward import KeptLine
+from entrepot.audit.lines import read_line
+from entrepot.config.certificates import load_authorities
+from entrepot.config.schema import WebhookSettings
+from entrepot.ports.audit import ActionEntry
+
+__all__ = ["WebhookTarget"]
+
+_DEADLINE = 10.0
+_TYPE = "application/cloudevents-batch+json; charset=utf-8"
+
+
+class _Event(msgspec.Struct, omit_defaults=True):
+    """CloudEvents 1.0, sections 3.1 to 3.3; ``id`` is the same each time that the event is sent."""
+
+    id: str
+    source: str
+    type: str
+    time: str
+    data: msgspec.Raw
+    specversion: str
+    subject: str | None = None
+
+
+class WebhookTarget:
+    """Raises ``SettingsInvalid`` when the file of authorities is of no use."""
+
+    def __init__(self, settings: WebhookSettings) -> None:
+        self._url = urlsplit(settings.url)
+        self._context = ssl.create_default_context()
+        if settings.ca_file is not None:
+            load_authorities(self._context, settings.ca_file)
+        self._headers = {"Content-Type": _TYPE}
+        if settings.token is not None:
+            self._headers["Authorization"] = f"Bearer {settings.token.reveal()}"
+        self._source = f"/entrepot/{socket.gethostname()}"
+
+    def send(self, lines: Sequence[KeptLine]) -> None:
+        """Post all lines as one batch: any answer but a 2xx is a failure."""
+        events = [event for line in lines if (event := self._event(line)) is not None]
+        if not events:
+            return
+        try:
+            status = self._post(msgspec.json.encode(events))
+        except HTTPException as failure:
+            raise ConnectionError(f"{self._url.hostname} answered no HTTP: {failure!r}") from failure
+        if not 200 <= status < 300:
+            raise ConnectionError(f"{self._url.hostname} answered {status}")
+
+    def close(self) -> None:
+        """Nothing is open between two batches."""
+
+    def _post(self, body: bytes) -> int:
+        target = self._url._replace(scheme="", netloc="", fragment="").geturl() or "/"
+        with closing(self._connection()) as connection:
+            connection.request("POST", target, body, self._headers)
+            return connection.getresponse().status
+
+    def _connection(self) -> HTTPConnection:
+        host, port = self._url.hostname or "", self._url.port
+        if self._url.scheme == "https":
+            return HTTPSConnection(host, port, timeout=_DEADLINE, context=self._context)
+        return HTTPConnection(host, port, timeout=_DEADLINE)
+
+    def _event(self, line: KeptLine) -> _Event | None:
+        """Wrap the line as it is; ``None`` for one that was torn."""
+        entry = read_line(line.content)
+        if entry is None:
+            return None
+        return _Event(
+            id=str(line.behind),
+            source=self._source,
+            type=f"entrepot.{'action' if isinstance(entry, ActionEntry) else 'request'}",
+            time=entry.time.isoformat(),
+            data=msgspec.Raw(line.content),
+            specversion="1.0",
+            subject=None if entry.upstream is None else f"{entry.upstream}/{entry.repository}",
+        )

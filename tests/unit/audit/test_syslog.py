@@ -1,0 +1,103 @@
+from __future__ import annotations
+
+import re
+import socket
+from pathlib import Path
+
+import pytest
+
+from entrepot.audit.forward import KeptLine, Place
+from entrepot.audit.lines import as_json
+from entrepot.audit.syslog import SyslogTarget
+from entrepot.ports.audit import RequestEntry
+
+HEAD = rb"<110>1 2026-01-02T03:04:05\.678000Z \S+ entrepot [0-9]+ request - "
+
+
+@pytest.fixture
+def line(request_entry: RequestEntry) -> KeptLine:
+    return KeptLine(as_json(request_entry).rstrip(), Place("audit", 1))
+
+
+def _content(message: bytes) -> bytes:
+    match = re.match(HEAD, message)
+    assert match is not None, message
+    return message[match.end() :]
+
+
+def test_each_line_is_a_datagram(line: KeptLine) -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.settimeout(10)
+        collector.bind(("127.0.0.1", 0))
+        target = SyslogTarget(f"udp://127.0.0.1:{collector.getsockname()[1]}")
+        target.send([line, line])
+        assert [_content(collector.recv(1 << 16)) for _ in range(2)] == [line.content] * 2
+        target.close()
+
+
+def test_each_line_is_a_datagram_on_a_unix_socket(line: KeptLine, tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as collector:
+        collector.settimeout(10)
+        collector.bind(str(tmp_path / "log"))
+        target = SyslogTarget(f"unix://{tmp_path}/log")
+        target.send([line])
+        assert _content(collector.recv(1 << 16)) == line.content
+        target.close()
+
+
+def _received(connection: socket.socket) -> bytes:
+    """Read one message, framed by its length (RFC 6587, 3.4.1)."""
+    length = b""
+    while not length.endswith(b" "):
+        length += connection.recv(1)
+    return connection.recv(int(length), socket.MSG_WAITALL)
+
+
+def test_each_line_is_framed_by_its_length_in_a_stream(line: KeptLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        target = SyslogTarget(f"tcp://127.0.0.1:{collector.getsockname()[1]}")
+        target.send([line, line])
+        connection, _ = collector.accept()
+        with connection:
+            assert [_content(_received(connection)) for _ in range(2)] == [line.content] * 2
+            target.send([line])
+            assert _content(_received(connection)) == line.content
+        target.close()
+
+
+def test_a_connection_that_was_ended_is_made_anew(line: KeptLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as collector:
+        target = SyslogTarget(f"tcp://127.0.0.1:{collector.getsockname()[1]}")
+        target.send([line])
+        first, _ = collector.accept()
+        _received(first)
+        first.close()
+        target.send([line])
+        second, _ = collector.accept()
+        with second:
+            assert _content(_received(second)) == line.content
+        target.close()
+
+
+@pytest.mark.parametrize("scheme", ["udp", "tcp"])
+def test_a_collector_that_does_not_listen_is_a_failure(scheme: str, line: KeptLine) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as gone:
+        port = gone.getsockname()[1]
+    target = SyslogTarget(f"{scheme}://127.0.0.1:{port}")
+    with pytest.raises(ConnectionRefusedError):
+        target.send([line, line])  # Of a datagram, the system learns it from the answer to the first.
+
+
+def test_a_unix_socket_that_is_not_there_is_a_failure(line: KeptLine, tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        SyslogTarget(f"unix://{tmp_path}/none").send([line])
+
+
+def test_a_line_that_was_torn_is_sent_as_it_is() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
+        collector.settimeout(10)
+        collector.bind(("127.0.0.1", 0))
+        target = SyslogTarget(f"udp://127.0.0.1:{collector.getsockname()[1]}")
+        target.send([KeptLine(b'{"event": "re', Place("audit", 1))])
+        assert re.fullmatch(rb'<110>1 - \S+ entrepot [0-9]+ - - \{"event": "re', collector.recv(1 << 16))
+        target.close()

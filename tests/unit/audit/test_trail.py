@@ -1,0 +1,81 @@
+from __future__ import annotations
+
+import os
+from io import BytesIO
+from pathlib import Path
+
+import pytest
+
+from entrepot.audit.folder import audit_files
+from entrepot.audit.lines import as_json, as_text
+from entrepot.audit.trail import AuditTrail
+from entrepot.config.schema import AuditSettings
+from entrepot.config.units import Seconds
+from entrepot.ports.audit import ActionEntry, AuditQuery, RequestEntry
+from entrepot.telemetry.lines import LineWriter
+from entrepot.telemetry.log import Style
+from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.virtual_clock import VirtualClock
+
+KEPT = AuditSettings()
+
+
+def _trail(
+    data: Path,
+    settings: AuditSettings = KEPT,
+    log: LineWriter | None = None,
+    style: Style = "json",
+) -> AuditTrail:
+    return AuditTrail(settings, data, VirtualClock().now, Metrics(), log=log, style=style)
+
+
+async def test_what_was_recorded_is_found_when_it_was_closed(
+    tmp_path: Path, request_entry: RequestEntry, action_entry: ActionEntry
+) -> None:
+    trail = _trail(tmp_path)
+    trail.record(request_entry)
+    trail.record(action_entry)
+    trail.close()
+    page = await trail.query(AuditQuery(), 10)
+    assert page.entries == [action_entry, request_entry]
+    assert audit_files(tmp_path / "audit") != []
+
+
+def test_files_lie_in_the_folder_that_is_configured(tmp_path: Path, request_entry: RequestEntry) -> None:
+    trail = _trail(tmp_path, AuditSettings(folder=str(tmp_path / "elsewhere")))
+    trail.record(request_entry)
+    trail.close()
+    assert len(audit_files(tmp_path / "elsewhere")) == 1
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_the_log_gets_every_entry_in_its_style(
+    tmp_path: Path, request_entry: RequestEntry, style: Style
+) -> None:
+    stream = BytesIO()
+    log = LineWriter(stream.write, "log")
+    trail = _trail(tmp_path, AuditSettings(enabled=False), log=log, style=style)
+    trail.record(request_entry)
+    trail.close()
+    log.close()
+    assert stream.getvalue() == (as_json if style == "json" else as_text)(request_entry)
+    assert not (tmp_path / "audit").exists()
+
+
+def test_an_entry_of_which_nothing_becomes_is_not_wanted(tmp_path: Path) -> None:
+    silent = _trail(tmp_path, AuditSettings(enabled=False))
+    assert not silent.is_wanted
+    kept = _trail(tmp_path)
+    assert kept.is_wanted
+    kept.close()
+
+
+async def test_what_is_too_old_goes_when_it_is_time(tmp_path: Path, request_entry: RequestEntry) -> None:
+    old = tmp_path / "audit/audit-20010102T030405.250000Z.jsonl"
+    old.parent.mkdir()
+    old.write_bytes(as_json(request_entry))
+    os.utime(old, (0, 0))
+    trail = _trail(tmp_path, AuditSettings(file_age=Seconds(1), keep_for=Seconds(1)))
+    await trail.tidy()
+    trail.close()
+    assert [path.read_bytes() for path in audit_files(tmp_path / "audit")] == [b""]

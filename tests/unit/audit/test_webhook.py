@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+
+import pytest
+
+from entrepot.audit.forward import KeptLine, Place
+from entrepot.audit.lines import as_json
+from entrepot.audit.webhook import WebhookTarget
+from entrepot.config.schema import WebhookSettings
+from entrepot.config.secret import Secret
+from entrepot.ports.audit import ActionEntry, RequestEntry
+
+FILE = "audit-20260102T030405.250000Z.jsonl"
+
+
+class Receiver(ThreadingHTTPServer):
+    """Keeps what it is posted: path, headers and the parsed body."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.status = 204
+        self.posted: list[tuple[str, dict[str, str], Any]] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: Receiver
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["content-length"]))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.server.posted.append((self.path, headers, json.loads(body)))
+        self.send_response(self.server.status)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as receiver:
+        thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
+        thread.start()
+        yield receiver
+        receiver.shutdown()
+        thread.join(10)
+
+
+@pytest.fixture
+def lines(request_entry: RequestEntry, action_entry: ActionEntry) -> list[KeptLine]:
+    return [
+        KeptLine(as_json(request_entry).rstrip(), Place(FILE, 300)),
+        KeptLine(b"torn", Place(FILE, 305)),
+        KeptLine(as_json(action_entry).rstrip(), Place(FILE, 600)),
+    ]
+
+
+def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Receiver, lines: list[KeptLine]) -> None:
+    WebhookTarget(WebhookSettings(url=f"{receiver.url}/hook?key=1", token=Secret("s3cret"))).send(lines)
+    ((path, headers, events),) = receiver.posted
+    assert path == "/hook?key=1"
+    assert headers["content-type"] == "application/cloudevents-batch+json; charset=utf-8"
+    assert headers["authorization"] == "Bearer s3cret"
+    assert [event["data"] for event in events] == [json.loads(lines[0].content), json.loads(lines[2].content)]
+    assert {name: value for name, value in events[0].items() if name != "data"} == {
+        "specversion": "1.0",
+        "id": f"{FILE}:300",
+        "source": f"/entrepot/{socket.gethostname()}",
+        "type": "entrepot.request",
+        "time": "2026-01-02T03:04:05.678000+00:00",
+        "subject": "docker.io/library/alpine",
+    }
+    assert events[1]["type"] == "entrepot.action"
+
+
+def test_a_url_without_a_path_is_posted_to_the_root(receiver: Receiver, lines: list[KeptLine]) -> None:
+    WebhookTarget(WebhookSettings(url=receiver.url)).send(lines)
+    ((path, headers, _),) = receiver.posted
+    assert path == "/"
+    assert "authorization" not in headers
+
+
+@pytest.mark.parametrize("status", [302, 404, 500])
+def test_any_answer_but_success_is_a_failure(receiver: Receiver, lines: list[KeptLine], status: int) -> None:
+    receiver.status = status
+    with pytest.raises(ConnectionError, match=f"answered {status}"):
+        WebhookTarget(WebhookSettings(url=receiver.url)).send(lines)
+
+
+def test_who_answers_no_http_is_a_failure(lines: list[KeptLine]) -> None:
+    def babble(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"220 mail.example ready\r\n")
+            while connection.recv(1 << 16):
+                pass
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        thread = threading.Thread(target=babble, args=(listening,))
+        thread.start()
+        with pytest.raises(ConnectionError, match="no HTTP"):
+            WebhookTarget(WebhookSettings(url=f"http://127.0.0.1:{listening.getsockname()[1]}")).send(lines)
+        thread.join(10)
+
+
+def test_nothing_is_posted_of_torn_lines_alone(receiver: Receiver) -> None:
+    WebhookTarget(WebhookSettings(url=receiver.url)).send([KeptLine(b"torn", Place(FILE, 305))])
+    assert receiver.posted == []
