@@ -45,6 +45,7 @@ from entrepot.http.server.limits import Limits
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
+from entrepot.jobs.mending import keep_sound
 from entrepot.jobs.schedule import every
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
@@ -212,6 +213,7 @@ class Application:
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
             "tidy audit": every(_TIDY_SECONDS, self._audit.tidy, clock, "tidy audit"),
             "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
+            "mend database": keep_sound(self._metadata, reconcile, clock),
         }
         if scrub.every:
             work["scrub content"] = rounds.run()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import os
+import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
@@ -47,18 +48,12 @@ class Database:
 
     def __init__(self, path: Path, engine: Engine, *, is_visit: bool = False) -> None:
         self._path = path
+        self._engine = engine
         self._is_visit = is_visit
-        self._writing = engine.connect()
-        try:
-            bring_up_to_date(self._writing, path, is_visit=is_visit)
-            self._writing.commit()
-            self._reading = engine.raw_connection()
-        except BaseException:
-            self._writing.close()
-            raise
+        self._look_up: Callable[[str, dict[str, str | int]], Any] = _refuse
+        self._connect()
         self._dialect = engine.dialect
-        driver: Any = self._reading.driver_connection
-        self._look_up: Callable[[str, dict[str, str | int]], Any] = driver.execute
+        self._checking: Any = None
         self._texts: dict[Select[*tuple[Any, ...]], str] = {}
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
         self._room = asyncio.Semaphore(_MOST_QUEUED)
@@ -66,13 +61,13 @@ class Database:
 
     @classmethod
     def open(cls, path: Path) -> Self:
-        """Open or create; a damaged file is moved aside, and what it knew will be asked for again.
+        """Open or create; a file that cannot be opened is moved aside: what it knew will be asked for again.
 
-        Reads all of a file that its last process did not close, to find damage.
+        Damage further in is left to be found, by ``check`` or by whoever meets it.
         """
         try:
             with translated(path):
-                return cls(path, _engine(path, check=_log_of(path).exists()))
+                return cls(path, _engine(path))
         except MetadataDamaged:
             _set_aside(path)
         with translated(path):
@@ -116,10 +111,63 @@ class Database:
 
         await self.change(change)
 
+    async def check(self) -> None:
+        """Read all of the file in search of damage: a second or so for a million blobs, in another thread."""
+        try:
+            await asyncio.to_thread(self._check)
+        except FOREIGN_FAILURES as failure:
+            raise self._noted(failure) from failure
+
+    async def renew(self) -> bool:
+        """Begin a new file in the place of one in which damage was met; tell whether that was so.
+
+        Until that is done, look-ups and changes fail.
+        """
+        if not self._damaged:
+            return False
+        self._look_up = _refuse
+        self._reading.close()
+        await self._submit(self._begin_anew)
+        return True
+
     async def close(self) -> None:
         """Finish the queued changes and leave one file, with no log beside it."""
+        if (checking := self._checking) is not None:
+            checking.interrupt()
         await self._submit(self._finish)
         self._writer.shutdown(wait=False)
+
+    def _connect(self) -> None:
+        self._writing = self._engine.connect()
+        try:
+            bring_up_to_date(self._writing, self._path, is_visit=self._is_visit)
+            self._writing.commit()
+            self._reading = self._engine.raw_connection()
+        except BaseException:
+            self._writing.close()
+            raise
+        driver: Any = self._reading.driver_connection
+        self._look_up = driver.execute
+
+    def _check(self) -> None:
+        connection = self._engine.raw_connection()
+        driver: Any = connection.driver_connection
+        self._checking = driver
+        try:
+            (found,) = driver.execute("PRAGMA quick_check(1)").fetchone()
+        finally:
+            self._checking = None
+            connection.close()
+        if found != "ok":
+            self._damaged = True
+            raise MetadataDamaged(f"{self._path} is damaged: {found}")
+
+    def _begin_anew(self) -> None:
+        with translated(self._path):
+            self._writing.close()
+            _set_aside(self._path)
+            self._connect()
+        self._damaged = False
 
     def _text(self, statement: Select[*tuple[Any, ...]]) -> str:
         text = self._texts.get(statement)
@@ -164,7 +212,11 @@ class Database:
         return translation
 
 
-def _engine(path: Path, *, check: bool = False) -> Engine:
+def _refuse(_text: str, _parameters: dict[str, str | int]) -> Any:
+    raise sqlite3.OperationalError("a new database is being made")
+
+
+def _engine(path: Path) -> Engine:
     engine = create_engine(
         URL.create("sqlite", database=str(path)),
         paramstyle="named",
@@ -174,8 +226,6 @@ def _engine(path: Path, *, check: bool = False) -> Engine:
     )
     event.listen(engine, "connect", _set_pragmas)
     event.listen(engine, "begin", _begin)
-    if check:
-        _check(engine, path)
     return engine
 
 
@@ -187,17 +237,6 @@ def _set_pragmas(connection: Any, _record: object) -> None:
 def _begin(connection: Connection) -> None:
     # IMMEDIATE, because a transaction that reads first and writes later may be refused the lock.
     connection.exec_driver_sql("BEGIN IMMEDIATE")
-
-
-def _check(engine: Engine, path: Path) -> None:
-    with engine.connect() as connection:
-        found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar()
-    if found != "ok":
-        raise MetadataDamaged(f"{path} is damaged: {found}")
-
-
-def _log_of(path: Path) -> Path:
-    return path.with_name(f"{path.name}-wal")
 
 
 def _set_aside(path: Path) -> None:

@@ -19,7 +19,7 @@ class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings):
     def open(cls, path: Path) -> Self:
         """Open or create the database at ``path``, in the newest schema.
 
-        A damaged file is moved aside, with a warning.  Raises ``MetadataFailed`` where the
+        A file that cannot be opened is moved aside, with a warning.  Raises ``MetadataFailed`` where the
         file cannot be used, has no room to grow, or is of a newer version.
         """
         return cls(Database.open(path))
@@ -28,6 +28,12 @@ class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings):
     def visit(cls, path: Path) -> Self:
         """Open a database that another process may have open, as it is; raises ``MetadataFailed``."""
         return cls(Database.visit(path))
+
+    async def check(self) -> None:
+        await self._database.check()
+
+    async def renew(self) -> bool:
+        return await self._database.renew()
 
     async def close(self) -> None:
         await self._database.close()

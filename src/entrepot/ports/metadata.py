@@ -23,6 +23,7 @@ __all__ = [
     "Listing",
     "Listings",
     "ManifestIndex",
+    "Mendable",
     "StoredBlobs",
     "StoredManifest",
     "TagRecord",
@@ -166,3 +167,19 @@ class Listings(Protocol):
     async def record_referrers(
         self, repository: Repository, subject: Digest, content: bytes, now: float
     ) -> None: ...
+
+
+class Mendable(Protocol):
+    """What is kept on a disk may be damaged there."""
+
+    async def check(self) -> None:
+        """Look at all of it, beside other calls; raise ``MetadataFailed`` where it is damaged."""
+        ...
+
+    async def renew(self) -> bool:
+        """Begin anew if damage was met, by ``check`` or by any call; tell whether that was so.
+
+        While that runs, other calls fail.  What was known is learnt again: which blobs are stored by
+        walking over them, all else by asking upstreams.
+        """
+        ...

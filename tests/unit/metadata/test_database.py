@@ -1,14 +1,18 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
+import shutil
 import signal
 import sys
 import threading
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, event, select
 from structlog.testing import capture_logs
 
 from entrepot.errors import MetadataFailed
@@ -47,7 +51,7 @@ class Gate:
         self.entered = threading.Event()
         self._open = threading.Event()
 
-    def __call__(self, _: Connection) -> None:
+    def __call__(self, _: object) -> None:
         self.entered.set()
         assert self._open.wait(10)
 
@@ -70,6 +74,10 @@ def _bound_pages(count: int) -> Callable[[Connection], None]:
 async def _settle() -> None:
     for _ in range(5):
         await asyncio.sleep(0)
+
+
+def _refuse(*_: object) -> None:
+    raise OSError(errno.EACCES, os.strerror(errno.EACCES))
 
 
 def _names(folder: Path) -> set[str]:
@@ -251,17 +259,121 @@ async def test_a_torn_file_is_moved_aside(path: Path) -> None:
     await again.close()
 
 
-async def test_after_a_crash_all_of_the_file_is_checked(path: Path) -> None:
+CONTENTS = [b"%d" % number + b"m" * 3000 for number in range(200)]
+
+
+@pytest.fixture
+async def damaged(path: Path) -> SqlMetadata:
+    """A database that opens, and is damaged further in."""
     metadata = SqlMetadata.open(path)
-    for number in range(200):
-        await _keep_manifest(metadata, b"%d" % number + b"m" * 3000)
+    for content in CONTENTS:
+        await _keep_manifest(metadata, content)
     await metadata.close()
     _damage(path, b"m" * 3000)
+    return SqlMetadata.open(path)
+
+
+async def test_to_open_a_database_is_not_to_read_it(path: Path, damaged: SqlMetadata) -> None:
     path.with_name("entrepot.db-wal").touch()
     again = SqlMetadata.open(path)
-    assert "entrepot.db.corrupt-1" in _names(path.parent)
-    await _keep_manifest(again)
+    assert _names(path.parent) == {"entrepot.db", "entrepot.db-wal", "entrepot.db-shm"}
     await again.close()
+    await damaged.close()
+
+
+async def test_a_check_finds_damage_that_nobody_has_met(path: Path, damaged: SqlMetadata) -> None:
+    assert await damaged.renew() is False
+    with pytest.raises(MetadataFailed, match="is damaged"):
+        await damaged.check()
+    assert await damaged.renew() is True
+    assert "entrepot.db.corrupt-1" in _names(path.parent)
+    assert all(damaged.manifest_anywhere(Digest.of(content)) is None for content in CONTENTS)
+    await damaged.check()
+    assert await damaged.renew() is False
+    await damaged.close()
+
+
+async def test_damage_met_by_a_look_up_is_mended_while_it_runs(path: Path, damaged: SqlMetadata) -> None:
+    with pytest.raises(MetadataFailed, match="damaged"):
+        _ = [damaged.manifest_anywhere(Digest.of(content)) for content in CONTENTS]
+    assert await damaged.renew() is True
+    for content in CONTENTS:
+        await _keep_manifest(damaged, content)
+    assert all(damaged.manifest_anywhere(Digest.of(content)) for content in CONTENTS)
+    await damaged.close()
+    again = SqlMetadata.open(path)
+    assert all(again.manifest_anywhere(Digest.of(content)) for content in CONTENTS)
+    await again.close()
+    assert _names(path.parent) == {"entrepot.db", "entrepot.db.corrupt-1"}
+
+
+async def test_look_ups_and_changes_fail_while_a_new_one_is_made_and_no_longer(damaged: SqlMetadata) -> None:
+    with pytest.raises(MetadataFailed):
+        await damaged.check()
+    gate = Gate()
+    waiting = asyncio.create_task(damaged._database.change(gate))
+    await asyncio.to_thread(gate.entered.wait, 10)
+    renewal = asyncio.create_task(damaged.renew())
+    await _settle()
+    with pytest.raises(MetadataFailed, match="new database"):
+        damaged.tag(ALPINE, "3")
+    gate.open()
+    await waiting
+    assert await renewal is True
+    assert damaged.tag(ALPINE, "3") is None
+    await damaged.close()
+
+
+async def test_a_new_one_that_cannot_be_made_is_tried_again(
+    damaged: SqlMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with pytest.raises(MetadataFailed):
+        await damaged.check()
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "replace", _refuse)
+        for _ in range(2):
+            with pytest.raises(MetadataFailed, match="move it away"):
+                await damaged.renew()
+    assert await damaged.renew() is True
+    await _keep_manifest(damaged)
+    await damaged.close()
+
+
+async def test_a_visit_outlives_the_database_that_it_sees(path: Path, damaged: SqlMetadata) -> None:
+    visit = SqlMetadata.visit(path)
+    with pytest.raises(MetadataFailed):
+        await damaged.check()
+    await damaged.renew()
+    await _keep_manifest(damaged)
+    await visit.close()
+    await _keep_manifest(damaged, b"another")
+    kept = path.with_name("copy.db")
+    for suffix in ("", "-wal"):  # What the death of the process would leave.
+        shutil.copy(f"{path}{suffix}", f"{kept}{suffix}")
+    copy = SqlMetadata.open(kept)
+    assert copy.manifest_anywhere(DIGEST) is not None
+    await copy.close()
+    await damaged.close()
+
+
+async def test_closing_does_not_wait_for_a_check(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    gate = Gate()
+
+    def hold(connection: Any, _record: object) -> None:
+        def pause() -> int:
+            gate(connection)
+            return 0
+
+        connection.set_progress_handler(pause, 1)
+
+    event.listen(metadata._database._engine, "connect", hold)
+    check = asyncio.create_task(metadata.check())
+    await asyncio.to_thread(gate.entered.wait, 10)
+    await metadata.close()
+    gate.open()
+    with pytest.raises(MetadataFailed, match="interrupted"):
+        await check
 
 
 async def test_damage_met_by_a_look_up_is_told_and_the_file_does_not_outlive_the_process(path: Path) -> None:
