@@ -276,6 +276,23 @@ async def test_many_clients_share_the_few_threads(harbour: Harbour, tmp_path: Pa
     await settle(lambda: server.bytes_sent_by_sendfile == 30 << 20)
 
 
+async def test_a_thread_does_not_stay_with_a_slow_client_while_others_wait(
+    harbour: Harbour, tmp_path: Path
+) -> None:
+    await harbour.serve(serving(file_of(tmp_path, bytes(16 << 20))), file_threads=1)
+    slow = [await harbour.connect(receives=8192) for _ in range(2)]
+    for client in slow:
+        await client.say(GET)
+    assert (await (await harbour.connect()).get()).body == bytes(16 << 20)
+
+
+async def test_the_head_of_a_small_file_does_not_travel_alone(harbour: Harbour, tmp_path: Path) -> None:
+    await harbour.serve(serving(file_of(tmp_path, b"small")))
+    client = await harbour.connect()
+    await client.say(GET)
+    assert (await client.reader.read(1 << 16)).endswith(b"\r\n\r\nsmall")
+
+
 async def test_a_file_does_not_overtake_what_the_socket_could_take_by_now(
     harbour: Harbour, tmp_path: Path
 ) -> None:

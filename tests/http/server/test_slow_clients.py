@@ -106,8 +106,9 @@ async def test_a_client_that_takes_nothing_is_given_up(harbour: Harbour, large: 
 
 
 async def test_a_client_that_takes_something_between_two_looks_is_not_given_up(
-    harbour: Harbour, large: Path
+    harbour: Harbour, large: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("entrepot.http.server.sendfile._STEP_BYTES", 1 << 20)
     app = Leaving(large)
     client = await stuck(harbour, app, sweep_seconds=3600)
     (connection,) = harbour.server._shared.connections
@@ -155,7 +156,7 @@ async def test_a_client_is_not_blamed_for_the_time_before_something_was_there(
     harbour: Harbour, large: Path
 ) -> None:
     """Its socket is full, but for a while nothing waits for it; then something does, and no byte moves."""
-    gate = asyncio.Event()
+    full, gate = asyncio.Event(), asyncio.Event()
 
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200})
@@ -164,24 +165,22 @@ async def test_a_client_is_not_blamed_for_the_time_before_something_was_there(
             await settle(lambda: connection_of(harbour)._outlet._waiter)
             sending.cancel()
             await asyncio.wait([sending])
+        full.set()
         await gate.wait()
-        await send({"type": "http.response.body", "body": b"x" * 100, "more_body": True})
-        await end.wait()
+        await send({"type": "http.response.body", "body": bytes(16 << 20)})
 
-    end = asyncio.Event()
     await harbour.serve(app, sweep_seconds=3600)
     client = await harbour.connect(receives=8192)
     _receiving_side(client).pause_reading()
     await client.say(GET)
-    await settle(lambda: harbour.server.connections and connection_of(harbour)._outlet._waiter)
+    await full.wait()
     connection = connection_of(harbour)
-    await settle(lambda: not connection._outlet.pending)
+    assert not connection._outlet.pending
     connection.overdue(1.0)
     gate.set()
     await settle(lambda: connection._outlet.pending)
     connection.overdue(2.0)
     assert not connection._outlet.gone
-    end.set()
 
 
 async def test_the_buffer_of_a_slow_reader_stays_below_its_mark(harbour: Harbour) -> None:

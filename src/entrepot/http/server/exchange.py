@@ -230,9 +230,7 @@ class Exchange:
         if self._chunked:
             opening, closing = _chunk(count, more=more)
             head += opening
-        if head:
-            self._outlet.write(head)
-        sent = self._files.send_now(self._outlet, file, offset, count)
+        sent = self._files.send_now(self._outlet, head, file, offset, count)
         if sent < count:
             await self._wait_for(self._files.send(self._outlet, file, offset + sent, count - sent))
         if closing:

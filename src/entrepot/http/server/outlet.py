@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from dataclasses import dataclass
 
 from entrepot.http.server.asgi import ClientDisconnected
@@ -22,6 +23,7 @@ class Outlet:
     """Of one connection, used by one sender at a time."""
 
     __slots__ = (
+        "_direct",
         "_loop",
         "_mark",
         "_sent",
@@ -45,6 +47,8 @@ class Outlet:
         self.paused = False
         self.tls = transport.get_extra_info("sslcontext") is not None
         self.socket: int = transport.get_extra_info("socket").fileno()
+        self._direct = socket.socket(fileno=self.socket)
+        """The transport's own descriptor, for what it does not offer; given up when it closes."""
         transport.set_write_buffer_limits(high=mark)
 
     @property
@@ -75,6 +79,22 @@ class Outlet:
         size = len(data)
         self._sent += size
         self._traffic.bytes_sent += size
+
+    def write_ahead(self, head: bytes) -> bool:
+        """Send, but let the kernel wait for what comes next, so that they leave together.
+
+        To be called while nothing is buffered; tells whether that is still so.
+        Raises ``ClientDisconnected``.
+        """
+        try:
+            taken = self._direct.send(head, socket.MSG_MORE)
+        except OSError:
+            taken = 0  # Whatever it is, the transport will meet it too.
+        self._sent += taken
+        self._traffic.bytes_sent += taken
+        if taken < len(head):
+            self.write(head[taken:])
+        return taken == len(head)
 
     def write_around(self, head: bytes, body: bytes, tail: bytes) -> None:
         """Send the three in one go, without copying the body; raise ``ClientDisconnected``."""
@@ -133,6 +153,7 @@ class Outlet:
 
     def lose(self) -> None:
         self.lost = True
+        self._direct.detach()
         self._wake()
 
     def _restore_mark(self) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import select
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -14,7 +15,8 @@ from entrepot.http.server.outlet import Outlet
 __all__ = ["FileSender", "ShortFile"]
 
 _INLINE_BYTES = 256 << 10
-_STEP_BYTES = 8 << 20
+_STEP_BYTES = 32 << 20
+_PATIENCE_MS = 50
 _TLS_STEP_BYTES = 512 << 10
 _PROBE = [bytearray(1)]
 _CLIENT_GONE = frozenset(
@@ -36,23 +38,33 @@ class ShortFile(EOFError):
 
 
 class FileSender:
-    """What is small and in memory is sent at once; the rest in large steps by a few threads."""
+    """What is small and in memory is sent at once; the rest in large steps by a few threads.
+
+    While there are threads for all, one stays with its client for a step: to come back to the event
+    loop each time that a socket is full would cost as much as the sending.
+    """
 
     def __init__(self, threads: int) -> None:
+        self._threads = threads
+        self._senders = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sendfile")
 
     def close(self) -> None:
         """Do not wait: a step on a hung disk ends by itself, and its descriptors with it."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    def send_now(self, outlet: Outlet, file: int, offset: int, count: int) -> int:
-        """Send what needs no waiting, if only a little was to be sent; return how many bytes.
+    def send_now(self, outlet: Outlet, head: bytes, file: int, offset: int, count: int) -> int:
+        """Send ``head``, and of the file what needs no waiting, if only a little was to be sent of it.
 
-        Raises as ``send`` does.
+        Returns how many bytes of the file were sent.  Raises as ``send`` does.
         """
         if count > _INLINE_BYTES or outlet.tls or outlet.buffered or not _is_in_memory(file, offset):
+            if head:
+                outlet.write(head)
             return 0
         outlet.check()
+        if head and not outlet.write_ahead(head):
+            return 0
         sent = _pump(outlet.socket, file, offset, count)
         outlet.count_sendfile(sent)
         return sent
@@ -62,11 +74,15 @@ class FileSender:
 
         Raises ``ClientDisconnected``, ``ShortFile``, and ``OSError`` for what the disk does.
         """
-        if outlet.tls:
-            await self._encrypt(outlet, file, offset, count)
-        else:
-            await outlet.empty()
-            await self._send_in_steps(outlet, file, offset, count)
+        self._senders += 1
+        try:
+            if outlet.tls:
+                await self._encrypt(outlet, file, offset, count)
+            else:
+                await outlet.empty()
+                await self._send_in_steps(outlet, file, offset, count)
+        finally:
+            self._senders -= 1
 
     async def _send_in_steps(self, outlet: Outlet, file: int, offset: int, count: int) -> None:
         """Work on duplicates: both descriptors may be closed, and their numbers reused, under a thread."""
@@ -78,7 +94,7 @@ class FileSender:
             while True:
                 outlet.check()
                 step = min(count, _STEP_BYTES)
-                job = self._pool.submit(_pump, socket, file, offset, step)
+                job = self._pool.submit(self._pump_on, outlet, socket, file, offset, step)
                 sent = await asyncio.wrap_future(job)
                 outlet.count_sendfile(sent)
                 offset += sent
@@ -89,6 +105,13 @@ class FileSender:
                     await outlet.room(socket)
         finally:
             _close_after(job, *descriptors)
+
+    def _pump_on(self, outlet: Outlet, socket: int, file: int, offset: int, count: int) -> int:
+        """Send until the client is slow, or somebody else may need the thread; return how many bytes."""
+        sent = _pump(socket, file, offset, count)
+        while sent < count and self._senders <= self._threads and not outlet.gone and _has_room(socket):
+            sent += _pump(socket, file, offset + sent, count - sent)
+        return sent
 
     async def _encrypt(self, outlet: Outlet, file: int, offset: int, count: int) -> None:
         file = os.dup(file)
@@ -123,6 +146,13 @@ def _pump(socket: int, file: int, offset: int, count: int) -> int:
             raise ShortFile(f"{count - sent} bytes are missing at offset {offset + sent}")
         sent += step
     return sent
+
+
+def _has_room(socket: int) -> bool:
+    """Wait a moment for a full socket; a broken one has room for the news."""
+    watch = select.poll()
+    watch.register(socket, select.POLLOUT)
+    return bool(watch.poll(_PATIENCE_MS))
 
 
 def _is_in_memory(file: int, offset: int) -> bool:
