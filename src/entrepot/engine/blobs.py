@@ -41,7 +41,7 @@ class HeldBlob:
     def span(self, start: int, stop: int | None) -> Span:
         return Span(self._blob.fileno(), start, self.size if stop is None else stop)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self._blob.close()
 
 
@@ -64,7 +64,7 @@ class FillingBlob:
         """Yield ``[start, stop)`` as it comes; raises where the rest will not."""
         return self._fill.pieces(start, stop)
 
-    async def close(self) -> None:
+    def close(self) -> None:
         self._fills.leave(self._fill)
 
 

@@ -51,14 +51,13 @@ class Call:
         """The status that was sent; 0 before any was."""
         self.sent_bytes = 0
         self._send = send
-        self._headers: dict[bytes, bytes] = {}
+        self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, str] | None = None
 
     def header(self, name: bytes) -> str | None:
         """Return a header by its lower-case name; several lines of it are joined (RFC 9110, 5.3)."""
-        if not self._headers:
-            for key, value in self.scope["headers"]:
-                self._headers[key] = self._headers[key] + b", " + value if key in self._headers else value
+        if self._headers is None:
+            self._headers = _joined(self.scope["headers"])
         value = self._headers.get(name)
         return None if value is None else value.decode("latin-1")
 
@@ -86,16 +85,31 @@ class Call:
         self.status = status
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
-    async def send(self, piece: Piece) -> None:
+    async def send(self, piece: Piece, *, more: bool = True) -> None:
         """Send a part of the body: bytes, or a stretch of a file that the kernel copies."""
         if isinstance(piece, Span):
             count = piece.stop - piece.start
-            message = {"type": "http.response.zerocopysend", "file": piece.file, "offset": piece.start}
-            await self._send(message | {"count": count, "more_body": True})
+            await self._send(
+                {
+                    "type": "http.response.zerocopysend",
+                    "file": piece.file,
+                    "offset": piece.start,
+                    "count": count,
+                    "more_body": more,
+                }
+            )
             self.sent_bytes += count
         else:
-            await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+            await self._send({"type": "http.response.body", "body": piece, "more_body": more})
             self.sent_bytes += len(piece)
 
     async def end(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})
+
+
+def _joined(headers: Headers) -> dict[bytes, bytes]:
+    found = dict(headers)
+    if len(found) < len(headers):
+        for name in found:
+            found[name] = b", ".join(value for key, value in headers if key == name)
+    return found

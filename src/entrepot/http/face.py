@@ -42,22 +42,19 @@ class Face:
         call = Call(scope, send)
         begun = self._clock.monotonic()
         try:
-            await self._answer(call)
+            page = self._status.pages.get(scope["raw_path"])
+            if page is not None and call.method in {"GET", "HEAD"}:
+                await page(call)
+            elif self._via is not None and self._via in (call.header(b"via") or ""):
+                await reply_loop(call)
+            else:
+                await self._registry.answer(call)
         except EntrepotError as failure:
             # The answer has begun and cannot end well: returning breaks it off, visibly to the client.
             call.reason = str(failure)
             log.warning("answer_broken", path=scope["path"], reason=call.reason)
         finally:
             self._note(call, self._clock.monotonic() - begun)
-
-    async def _answer(self, call: Call) -> None:
-        page = self._status.pages.get(call.scope["raw_path"])
-        if page is not None and call.method in {"GET", "HEAD"}:
-            await page(call)
-        elif self._via is not None and self._via in (call.header(b"via") or ""):
-            await reply_loop(call)
-        else:
-            await self._registry.answer(call)
 
     def _note(self, call: Call, seconds: float) -> None:
         upstream = call.repository.upstream if call.repository is not None else ""

@@ -33,7 +33,7 @@ class PullRules:
 
 
 def may_pull(rules: PullRules, name: str) -> bool:
-    if any(fnmatchcase(name, pattern) for pattern in rules.deny):
+    if rules.deny and any(fnmatchcase(name, pattern) for pattern in rules.deny):
         return False
     return not rules.allow or any(fnmatchcase(name, pattern) for pattern in rules.allow)
 

@@ -19,34 +19,19 @@ from entrepot.ports.blobs import Pace, at_full_speed
 from entrepot.storage.failures import translate, translated
 from entrepot.storage.journal import boot_id
 from entrepot.storage.layout import BLOBS, SPOOL, blob_path, digest_of_blob
+from entrepot.storage.open_files import OpenFile, OpenFiles
 from entrepot.storage.remains import Remains
 from entrepot.storage.rereading import feed_from
 from entrepot.storage.spool import FileSpool
 from entrepot.storage.system import System, make_folder
 
-__all__ = ["FileBlob", "FilesystemBlobs"]
+__all__ = ["FilesystemBlobs"]
 
 _THREADS = 8
 _RESERVE = 64 << 20
 _RESERVED_SHARE = 20
 
 T = TypeVar("T")
-
-
-class FileBlob:
-    """Implements ``ports.blobs.OpenBlob``."""
-
-    __slots__ = ("_fd", "size")
-
-    def __init__(self, fd: int, size: int) -> None:
-        self._fd = fd
-        self.size = size
-
-    def fileno(self) -> int:
-        return self._fd
-
-    def close(self) -> None:
-        os.close(self._fd)
 
 
 class FilesystemBlobs:
@@ -66,11 +51,18 @@ class FilesystemBlobs:
         # Whose files are no remains, as long as somebody holds them.
         self._spools = WeakValueDictionary[Digest, FileSpool]()
         self._opening = threading.Lock()
+        self._open_files = OpenFiles()
         with translated(root):
             for folder in (BLOBS, SPOOL):
                 make_folder(system, root / folder)
 
-    def open(self, digest: Digest) -> FileBlob | None:
+    def open(self, digest: Digest) -> OpenFile | None:
+        file = self._open_files.find(digest)
+        if file is None and (file := self._open(digest)) is not None:
+            self._open_files.keep(digest, file)
+        return file
+
+    def _open(self, digest: Digest) -> OpenFile | None:
         path = self._prefix + blob_path(digest)
         try:
             fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
@@ -82,7 +74,7 @@ class FilesystemBlobs:
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             raise StoreFailed(f"{path} is no file: move it away")
-        return FileBlob(fd, status.st_size)
+        return OpenFile(fd, status.st_size)
 
     async def spool(self, digest: Digest) -> FileSpool:
         return await self._run(self._spool, digest)
@@ -94,6 +86,8 @@ class FilesystemBlobs:
                 await asyncio.to_thread(self._system.unlink, path)
             except FileNotFoundError:
                 return False
+            finally:
+                self._open_files.drop(digest)
         return True
 
     async def is_right(self, digest: Digest, pace: Pace = at_full_speed) -> bool:
@@ -132,6 +126,7 @@ class FilesystemBlobs:
         return max(0, disk.f_bavail * disk.f_frsize - reserve)
 
     def close(self) -> None:
+        self._open_files.clear()
         self._threads.shutdown()
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:

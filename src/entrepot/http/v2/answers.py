@@ -13,15 +13,11 @@ __all__ = ["base_headers", "content_headers", "stale_headers"]
 
 def base_headers(call: Call) -> Headers:
     """Name the protocol, and the namespace where the client named it (distribution-spec, "ns")."""
-    headers = [API_VERSION]
-    namespace = call.query("ns")
-    if namespace:
-        headers.append((b"oci-namespace", namespace.encode()))
-    return headers
+    return _base_headers(call.query("ns"))
 
 
 def content_headers(call: Call, digest: Digest, media_type: str) -> Headers:
-    return [*_content_headers(digest, media_type), *base_headers(call)]
+    return [*_content_headers(digest, media_type, call.query("ns"))]
 
 
 def stale_headers(age: float | None) -> Headers:
@@ -34,11 +30,16 @@ def stale_headers(age: float | None) -> Headers:
     ]
 
 
+def _base_headers(namespace: str | None) -> Headers:
+    return [API_VERSION, (b"oci-namespace", namespace.encode())] if namespace else [API_VERSION]
+
+
 @lru_cache(maxsize=4096)
-def _content_headers(digest: Digest, media_type: str) -> Headers:
+def _content_headers(digest: Digest, media_type: str, namespace: str | None) -> Headers:
     name = str(digest).encode()
     return [
         (b"content-type", media_type.encode("latin-1")),
         (b"docker-content-digest", name),
         (b"etag", b'"' + name + b'"'),
+        *_base_headers(namespace),
     ]

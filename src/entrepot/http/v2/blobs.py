@@ -8,7 +8,7 @@ from secrets import token_hex
 
 from msgspec import Struct
 
-from entrepot.engine.blobs import BlobAnswer, Blobs, FillingBlob, HeldBlob
+from entrepot.engine.blobs import BlobAnswer, Blobs, FillingBlob
 from entrepot.engine.pieces import Piece
 from entrepot.errors import WrongContent
 from entrepot.http.call import Call
@@ -36,6 +36,7 @@ class _Whole(Struct, frozen=True):
 Part = bytes | ByteRange | _Whole
 """What a body is put together from: bytes as they are, or a stretch of the blob."""
 
+_WHOLE = (_Whole(),)
 
 Head = Callable[[], tuple[int, Headers]]
 """Tells status and headers, when it is known that an answer can be given."""
@@ -58,7 +59,7 @@ async def get_blob(call: Call, repository: Repository, digest: Digest, blobs: Bl
 
 async def _get_whole(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
     answer = await blobs.open(repository, digest)
-    await _send(call, answer, [_Whole()], lambda: (200, _headers(call, digest, answer.size)))
+    await _send(call, answer, _WHOLE, lambda: (200, _headers(call, digest, answer.size)))
 
 
 async def _get_ranges(call: Call, repository: Repository, digest: Digest, blobs: Blobs) -> None:
@@ -72,7 +73,7 @@ async def _get_ranges(call: Call, repository: Repository, digest: Digest, blobs:
     else:
         answer = await blobs.open(repository, digest, ranges[0].start, ranges[0].stop)
         if answer.size not in (None, size):
-            await answer.close()
+            answer.close()
             raise WrongContent(f"{digest} was said to have {size} bytes and has {answer.size}")
         parts, headers = _frame_ranges(call, digest, ranges, size)
         await _send(call, answer, parts, lambda: (206, headers))
@@ -94,16 +95,15 @@ def _frame_ranges(
 async def _send(call: Call, answer: BlobAnswer, parts: Sequence[Part], head: Head) -> None:
     call.cache = answer.cache
     try:
-        match answer:
-            case HeldBlob():
-                await call.begin(*head())
-                for part in parts:
-                    await call.send(part if isinstance(part, bytes) else answer.span(part.start, part.stop))
-            case FillingBlob():
-                await _send_arriving(call, answer, parts, head)
-        await call.end()
+        if isinstance(answer, FillingBlob):
+            await _send_arriving(call, answer, parts, head)
+            return
+        await call.begin(*head())
+        for part in parts:
+            piece = part if isinstance(part, bytes) else answer.span(part.start, part.stop)
+            await call.send(piece, more=part is not parts[-1])
     finally:
-        await answer.close()
+        answer.close()
 
 
 async def _send_arriving(call: Call, answer: FillingBlob, parts: Sequence[Part], head: Head) -> None:
@@ -115,6 +115,7 @@ async def _send_arriving(call: Call, answer: FillingBlob, parts: Sequence[Part],
             await call.send(first)
         async for piece in pieces:
             await call.send(piece)
+    await call.end()
 
 
 async def _arriving(answer: FillingBlob, parts: Sequence[Part]) -> AsyncGenerator[Piece]:

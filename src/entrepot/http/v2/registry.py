@@ -15,7 +15,6 @@ from entrepot.http.v2.answers import base_headers
 from entrepot.http.v2.blobs import get_blob
 from entrepot.http.v2.catalog import list_repositories
 from entrepot.http.v2.destinations import (
-    Destination,
     Destinations,
     ServerRoute,
     ToRepository,
@@ -57,7 +56,20 @@ class Registry:
     async def answer(self, call: Call) -> None:
         """Answer a request, failures included."""
         try:
-            await self._dispatch(call, self._destinations.find(call))
+            match self._destinations.find(call):
+                case ToRepository() as destination:
+                    await self._answer_for_repository(call, destination)
+                case ToServer(route, upstream):
+                    await self._answer_for_server(call, route, upstream)
+                case NameInvalid(name):
+                    await reply_code(call, ErrorCode.NAME_INVALID, f"no repository can be called {name!r}")
+                case NoSuchUpstream(host):
+                    raise UnknownUpstream(
+                        f"{host} is not an upstream of this cache:"
+                        " add it under upstreams in its configuration"
+                    )
+                case unknown:
+                    assert_never(unknown)
         except InvalidPageSize as failure:
             await reply_code(
                 call, ErrorCode.PAGINATION_NUMBER_INVALID, f"n={failure} is no number of results"
@@ -66,21 +78,6 @@ class Registry:
             if call.status:
                 raise
             await reply_failure(call, failure)
-
-    async def _dispatch(self, call: Call, destination: Destination) -> None:
-        match destination:
-            case ToRepository():
-                await self._answer_for_repository(call, destination)
-            case ToServer(route, upstream):
-                await self._answer_for_server(call, route, upstream)
-            case NameInvalid(name):
-                await reply_code(call, ErrorCode.NAME_INVALID, f"no repository can be called {name!r}")
-            case NoSuchUpstream(host):
-                raise UnknownUpstream(
-                    f"{host} is not an upstream of this cache: add it under upstreams in its configuration"
-                )
-            case _:
-                assert_never(destination)
 
     async def _answer_for_repository(self, call: Call, destination: ToRepository) -> None:
         route = destination.route
