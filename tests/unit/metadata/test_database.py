@@ -1,19 +1,15 @@
 from __future__ import annotations
 
 import asyncio
-import errno
-import os
-import shutil
 import signal
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 from sqlalchemy import Connection, event, select
-from structlog.testing import capture_logs
 
 from entrepot.errors import MetadataFailed
 from entrepot.metadata import database as database_module
@@ -27,21 +23,8 @@ from entrepot.ports.metadata import StoredManifest, Use
 ALPINE = Repository("docker.io", "library/alpine")
 CONTENT = b"m" * 20_000
 DIGEST = Digest.of(CONTENT)
-PAGE = 4096
 
 _HELD = select(schema.manifests.c.digest)
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "entrepot.db"
-
-
-@pytest.fixture
-async def metadata(path: Path) -> AsyncIterator[SqlMetadata]:
-    opened = SqlMetadata.open(path)
-    yield opened
-    await opened.close()
 
 
 class Gate:
@@ -76,20 +59,8 @@ async def _settle() -> None:
         await asyncio.sleep(0)
 
 
-def _refuse(*_: object) -> None:
-    raise OSError(errno.EACCES, os.strerror(errno.EACCES))
-
-
 def _names(folder: Path) -> set[str]:
     return {entry.name for entry in folder.iterdir()}
-
-
-def _damage(path: Path, needle: bytes) -> None:
-    """Overwrite the head of the page that the needle begins in."""
-    content = bytearray(path.read_bytes())
-    page = content.index(needle) // PAGE
-    content[page * PAGE : page * PAGE + 64] = b"\xff" * 64
-    path.write_bytes(content)
 
 
 async def test_what_was_recorded_is_there_when_opened_again(path: Path) -> None:
@@ -236,77 +207,6 @@ def test_a_path_that_cannot_be_a_database_is_refused(tmp_path: Path) -> None:
         SqlMetadata.open(tmp_path)
 
 
-@pytest.mark.parametrize("garbage", [b"no database" * 1000, b"SQLite format 3\0" + b"\xff" * 9000])
-async def test_a_file_that_is_no_database_is_moved_aside(path: Path, garbage: bytes) -> None:
-    path.write_bytes(garbage)
-    (path.parent / "entrepot.db.corrupt-1").write_bytes(b"an older one")
-    with capture_logs() as logs:
-        metadata = SqlMetadata.open(path)
-    assert metadata.tag(ALPINE, "3") is None
-    assert (path.parent / "entrepot.db.corrupt-2").read_bytes() == garbage
-    assert [line["event"] for line in logs if line["log_level"] == "warning"] == ["metadata_damaged"]
-    await metadata.close()
-
-
-async def test_a_torn_file_is_moved_aside(path: Path) -> None:
-    metadata = SqlMetadata.open(path)
-    await _keep_manifest(metadata)
-    await metadata.close()
-    path.write_bytes(path.read_bytes()[: -3 * PAGE])
-    again = SqlMetadata.open(path)
-    assert again.manifest_anywhere(DIGEST) is None
-    assert "entrepot.db.corrupt-1" in _names(path.parent)
-    await again.close()
-
-
-CONTENTS = [b"%d" % number + b"m" * 3000 for number in range(200)]
-
-
-@pytest.fixture
-async def damaged(path: Path) -> SqlMetadata:
-    """A database that opens, and is damaged further in."""
-    metadata = SqlMetadata.open(path)
-    for content in CONTENTS:
-        await _keep_manifest(metadata, content)
-    await metadata.close()
-    _damage(path, b"m" * 3000)
-    return SqlMetadata.open(path)
-
-
-async def test_to_open_a_database_is_not_to_read_it(path: Path, damaged: SqlMetadata) -> None:
-    path.with_name("entrepot.db-wal").touch()
-    again = SqlMetadata.open(path)
-    assert _names(path.parent) == {"entrepot.db", "entrepot.db-wal", "entrepot.db-shm"}
-    await again.close()
-    await damaged.close()
-
-
-async def test_a_check_finds_damage_that_nobody_has_met(path: Path, damaged: SqlMetadata) -> None:
-    assert await damaged.renew() is False
-    with pytest.raises(MetadataFailed, match="is damaged"):
-        await damaged.check()
-    assert await damaged.renew() is True
-    assert "entrepot.db.corrupt-1" in _names(path.parent)
-    assert all(damaged.manifest_anywhere(Digest.of(content)) is None for content in CONTENTS)
-    await damaged.check()
-    assert await damaged.renew() is False
-    await damaged.close()
-
-
-async def test_damage_met_by_a_look_up_is_mended_while_it_runs(path: Path, damaged: SqlMetadata) -> None:
-    with pytest.raises(MetadataFailed, match="damaged"):
-        _ = [damaged.manifest_anywhere(Digest.of(content)) for content in CONTENTS]
-    assert await damaged.renew() is True
-    for content in CONTENTS:
-        await _keep_manifest(damaged, content)
-    assert all(damaged.manifest_anywhere(Digest.of(content)) for content in CONTENTS)
-    await damaged.close()
-    again = SqlMetadata.open(path)
-    assert all(again.manifest_anywhere(Digest.of(content)) for content in CONTENTS)
-    await again.close()
-    assert _names(path.parent) == {"entrepot.db", "entrepot.db.corrupt-1"}
-
-
 async def test_look_ups_and_changes_fail_while_a_new_one_is_made_and_no_longer(damaged: SqlMetadata) -> None:
     with pytest.raises(MetadataFailed):
         await damaged.check()
@@ -321,38 +221,6 @@ async def test_look_ups_and_changes_fail_while_a_new_one_is_made_and_no_longer(d
     await waiting
     assert await renewal is True
     assert damaged.tag(ALPINE, "3") is None
-    await damaged.close()
-
-
-async def test_a_new_one_that_cannot_be_made_is_tried_again(
-    damaged: SqlMetadata, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    with pytest.raises(MetadataFailed):
-        await damaged.check()
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "replace", _refuse)
-        for _ in range(2):
-            with pytest.raises(MetadataFailed, match="move it away"):
-                await damaged.renew()
-    assert await damaged.renew() is True
-    await _keep_manifest(damaged)
-    await damaged.close()
-
-
-async def test_a_visit_outlives_the_database_that_it_sees(path: Path, damaged: SqlMetadata) -> None:
-    visit = SqlMetadata.visit(path)
-    with pytest.raises(MetadataFailed):
-        await damaged.check()
-    await damaged.renew()
-    await _keep_manifest(damaged)
-    await visit.close()
-    await _keep_manifest(damaged, b"another")
-    kept = path.with_name("copy.db")
-    for suffix in ("", "-wal"):  # What the death of the process would leave.
-        shutil.copy(f"{path}{suffix}", f"{kept}{suffix}")
-    copy = SqlMetadata.open(kept)
-    assert copy.manifest_anywhere(DIGEST) is not None
-    await copy.close()
     await damaged.close()
 
 
@@ -374,77 +242,6 @@ async def test_closing_does_not_wait_for_a_check(path: Path) -> None:
     gate.open()
     with pytest.raises(MetadataFailed, match="interrupted"):
         await check
-
-
-async def test_damage_met_by_a_look_up_is_told_and_the_file_does_not_outlive_the_process(path: Path) -> None:
-    metadata = SqlMetadata.open(path)
-    contents = [b"%d" % number + b"m" * 3000 for number in range(200)]
-    for content in contents:
-        await _keep_manifest(metadata, content)
-    await metadata.close()
-    _damage(path, b"m" * 3000)
-    metadata = SqlMetadata.open(path)
-    with pytest.raises(MetadataFailed, match="damaged"):
-        _ = [metadata.manifest_anywhere(Digest.of(content)) for content in contents]
-    await metadata.close()
-    assert _names(path.parent) == {"entrepot.db.corrupt-1"}
-
-
-async def test_a_manifest_that_the_disk_changed_is_not_known_until_it_is_recorded_again(path: Path) -> None:
-    metadata = SqlMetadata.open(path)
-    await _keep_manifest(metadata)
-    await metadata.close()
-    path.write_bytes(path.read_bytes().replace(b"m" * 3000, b"m" * 2999 + b"n", 1))
-    metadata = SqlMetadata.open(path)
-    with capture_logs() as lines:
-        assert metadata.manifest(ALPINE, DIGEST) is None
-        assert metadata.manifest_anywhere(DIGEST) is None
-    assert {line["event"] for line in lines} == {"manifest_damaged"}
-    await _keep_manifest(metadata)
-    found = metadata.manifest(ALPINE, DIGEST)
-    assert found is not None
-    assert found.content == CONTENT
-    await metadata.close()
-
-
-async def test_a_digest_that_is_none_is_damage(path: Path) -> None:
-    metadata = SqlMetadata.open(path)
-    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
-    await metadata.close()
-    path.write_bytes(path.read_bytes().replace(str(DIGEST).encode(), b"sha256:" + b"?" * 64))
-    metadata = SqlMetadata.open(path)
-    with pytest.raises(MetadataFailed, match="is no digest"):
-        metadata.tag(ALPINE, "3")
-    await metadata.close()
-    assert _names(path.parent) == {"entrepot.db.corrupt-1"}
-
-
-async def test_a_visitor_moves_nothing_aside(path: Path) -> None:
-    metadata = SqlMetadata.open(path)
-    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
-    await metadata.close()
-    path.write_bytes(path.read_bytes().replace(str(DIGEST).encode(), b"sha256:" + b"?" * 64))
-    visit = SqlMetadata.visit(path)
-    with pytest.raises(MetadataFailed, match="is no digest"):
-        visit.tag(ALPINE, "3")
-    await visit.close()
-    assert _names(path.parent) == {"entrepot.db"}
-
-
-async def test_a_visitor_sees_and_changes_what_another_has_open(path: Path, metadata: SqlMetadata) -> None:
-    await _keep_manifest(metadata)
-    visit = SqlMetadata.visit(path)
-    await visit.forget_manifest(DIGEST)
-    await visit.close()
-    assert metadata.manifest_anywhere(DIGEST) is None
-    await _keep_manifest(metadata)
-    assert metadata.manifest_anywhere(DIGEST) is not None
-
-
-def test_a_visitor_brings_no_database_up_to_date(path: Path) -> None:
-    path.touch()
-    with pytest.raises(MetadataFailed, match="start the cache"):
-        SqlMetadata.visit(path)
 
 
 async def test_uses_add_up_and_the_newest_counts(metadata: SqlMetadata) -> None:
