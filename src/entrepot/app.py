@@ -6,7 +6,6 @@ import asyncio
 import ctypes
 import gc
 import os
-import resource
 import secrets
 import signal
 import socket
@@ -24,12 +23,16 @@ import msgspec
 import uvloop
 
 from entrepot.audit.trail import AuditTrail
+from entrepot.config.bounds import bounds_on
 from entrepot.config.certificates import load_pair
 from entrepot.config.data_folder import find_data_folder, prepare_data_folder
 from entrepot.config.forms import parse_listen
 from entrepot.config.schema import Settings, TlsSettings, UpstreamSettings
 from entrepot.engine.blobs import Blobs
+from entrepot.engine.budget import Budget
+from entrepot.engine.eviction import Eviction
 from entrepot.engine.fills import Fills
+from entrepot.engine.ledger import Ledger
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.reconcile import Reconciliation
@@ -41,7 +44,7 @@ from entrepot.engine.uses import Uses
 from entrepot.errors import EntrepotError, MetadataFailed
 from entrepot.http.face import Face
 from entrepot.http.server.asgi import Scope
-from entrepot.http.server.limits import Limits
+from entrepot.http.server.limits import Limits, raise_descriptor_limit
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -50,11 +53,13 @@ from entrepot.jobs.schedule import every
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.access import PullRules
+from entrepot.policy.budget import Bounds
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.blobs import Pace
 from entrepot.storage.ballast import Ballast
 from entrepot.storage.bookmark import FileBookmark
+from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
 from entrepot.telemetry.lines import LineWriter, write_whole
@@ -65,9 +70,19 @@ from entrepot.upstream.registry import RegistryUpstream
 __all__ = ["scrubbing", "serve"]
 
 _FLUSH_SECONDS = 5.0
+_BUDGET_SECONDS = 5.0
 _RECONCILE_SECONDS = 6 * 3600.0
-_TIDY_SECONDS = 3600.0
-_NEED_RESTART = ("listen", "tls", "data", "cache", "audit", "log.access", "log.format")
+_AUDIT_SECONDS = 3600.0
+_NEED_RESTART = (
+    "listen",
+    "tls",
+    "data",
+    "cache.memory",
+    "cache.scrub",
+    "audit",
+    "log.access",
+    "log.format",
+)
 
 # Of mallopt(3).
 _M_TRIM_THRESHOLD = -1
@@ -84,7 +99,7 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
     with closing(lines):
         configure_log(settings.log.level, settings.log.format, lines, coloured=sys.stderr.isatty())
-        _raise_descriptor_limit()
+        raise_descriptor_limit()
         _tune_allocator()
         folder = prepare_data_folder(settings.data)
         lock = FolderLock(folder)
@@ -143,7 +158,12 @@ class Application:
         self._metadata = _open_metadata(folder)
         self._sites = Sites(*self._build_sites(settings))
         self._uses = Uses(self._metadata, self._clock)
-        self._fills = Fills(self._store, self._clock, self._tasks, self._note_stored, self._metrics)
+        self._ledger = Ledger(FilesystemDisk(folder), self._metadata, self._clock)
+        self._eviction = Eviction(self._store, self._metadata, self._ledger, self._uses, self._metrics)
+        self._budget = Budget(self._ledger, self._eviction, self._tasks, self._clock, self._bounds_on)
+        self._fills = Fills(
+            self._store, self._budget, self._clock, self._tasks, self._note_stored, metrics=self._metrics
+        )
         self._manifests = Manifests(
             self._sites,
             self._metadata,
@@ -156,9 +176,12 @@ class Application:
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._audit = self._build_audit(settings, lines)
         self._tls = _tls_context(settings.tls)
-        self._server = Server(self._build_face(), tls=self._tls, limits=_limits(), on_error=_log_error)
+        self._server = Server(
+            self._build_face(), tls=self._tls, limits=Limits.of_process(), on_error=_log_error
+        )
 
     async def start(self) -> None:
+        await self._ledger.survey()
         self._begin_upkeep()
         addresses = await self._listen(self._settings.listen)
         self._is_listening = True
@@ -183,6 +206,7 @@ class Application:
         set_level(settings.log.level)
         fixed = [name for name in _NEED_RESTART if _differ(name, self._started_with, settings)]
         self._settings = settings
+        self._budget.trim()
         log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
 
     async def stop(self) -> None:
@@ -197,6 +221,7 @@ class Application:
             for upstream in [*self._upstreams.values(), *self._retired]:
                 ending.push_async_callback(upstream.close)
             ending.push_async_callback(self._uses.flush)
+            ending.push_async_callback(self._ledger.finish)
             for part in (self._fills, self._lists, self._blobs, self._manifests, self._tasks):
                 ending.push_async_callback(part.close)
             ending.push_async_callback(self._server.stop, self._settings.drain_timeout)
@@ -210,8 +235,9 @@ class Application:
         bookmark = FileBookmark(self._folder / "entrepot.scrub")
         rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
         work = {
+            "keep the budget": every(_BUDGET_SECONDS, self._budget.tidy, clock, "keep the budget"),
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
-            "tidy audit": every(_TIDY_SECONDS, self._audit.tidy, clock, "tidy audit"),
+            "tidy audit": every(_AUDIT_SECONDS, self._audit.tidy, clock, "tidy audit"),
             "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
             "mend database": keep_sound(self._metadata, reconcile, clock),
         }
@@ -219,6 +245,9 @@ class Application:
             work["scrub content"] = rounds.run()
         for name, running in work.items():
             _ = self._tasks.spawn(running, name)
+
+    def _bounds_on(self, total: int) -> Bounds:
+        return bounds_on(total, self._settings.cache)
 
     async def _listen(self, listen: str) -> list[tuple[str, int]]:
         try:
@@ -289,6 +318,7 @@ class Application:
 
     def _render_metrics(self) -> bytes:
         self._metrics.connections().set(self._server.connections)
+        self._budget.observe(self._metrics)
         return self._metrics.render()
 
 
@@ -322,12 +352,6 @@ def _differ(name: str, before: Settings, after: Settings) -> bool:
     return bool(value(before) != value(after))
 
 
-def _raise_descriptor_limit() -> None:
-    """Ask for as many open files as the system allows: each client and each open blob is one."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
 def _open_metadata(folder: Path) -> SqlMetadata:
     """Open the database, on a full disk too: it needs some room for its log even to be read."""
     ballast = Ballast(folder)
@@ -341,12 +365,6 @@ def _open_metadata(folder: Path) -> SqlMetadata:
         return SqlMetadata.open(path)
     ballast.take()
     return metadata
-
-
-def _limits() -> Limits:
-    """Leave half of the open files to blobs and upstreams."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return Limits(connections=min(Limits().connections, max(1, soft // 2)))
 
 
 def _tune_allocator() -> None:

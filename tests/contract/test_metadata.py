@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.metadata.sql import SqlMetadata
+from entrepot.testing.eviction_contract import EvictionIndexContract
 from entrepot.testing.metadata_contract import (
     BlobIndexContract,
     ContentsContract,
@@ -36,3 +37,6 @@ class TestSqlContents(ContentsContract): ...
 
 
 class TestSqlListings(ListingsContract): ...
+
+
+class TestSqlEvictionIndex(EvictionIndexContract): ...

@@ -4,20 +4,31 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from entrepot.engine.budget import Budget
+from entrepot.engine.eviction import Eviction
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
 from entrepot.engine.fills import Fills
+from entrepot.engine.ledger import Ledger
 from entrepot.engine.pieces import Piece
 from entrepot.engine.tasks import Tasks
+from entrepot.engine.uses import Uses
+from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
+from entrepot.policy.budget import Bounds
+from entrepot.ports.disk import Space
+from entrepot.ports.eviction import Candidate, Stored
+from entrepot.ports.metadata import Use
+from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
@@ -26,11 +37,38 @@ from entrepot.testing.virtual_clock import VirtualClock
 MIB = 1 << 20
 
 
+UNBOUNDED = Bounds(max_size=None, min_free=0, high=1.0, low=1.0)
+
+
+class RoomyDisk(FilesystemDisk):
+    """A real folder on a disk of which ``free`` bytes are free, whatever is written there."""
+
+    free = 1 << 40
+
+    def space(self) -> Space:
+        return Space(1 << 40, self.free)
+
+
+class Oblivion:
+    """Metadata that knows of nothing that is stored."""
+
+    def stored(self) -> Stored:
+        return Stored(0, 0)
+
+    def lowest(self, after: Candidate | None, limit: int) -> list[Candidate]:
+        return []
+
+    async def record_uses(self, uses: Sequence[Use]) -> None:
+        """Let them pass."""
+
+
 @dataclass
 class Yard:
     """Fills over a real store in a temporary folder, fed by a scripted upstream."""
 
     store: FilesystemBlobs
+    index: Any = field(default_factory=Oblivion)
+    bounds: Bounds = UNBOUNDED
     upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(autojump=True))
     crashes: list[BaseException] = field(default_factory=list)
@@ -38,7 +76,13 @@ class Yard:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(lambda _name, failure: self.crashes.append(failure))
-        self.fills = Fills(self.store, self.clock, self.tasks, self._note, Metrics())
+        metrics = Metrics()
+        self.disk = RoomyDisk(self.store._root)
+        self.ledger = Ledger(self.disk, self.index, self.clock)
+        self.uses = Uses(self.index, self.clock)
+        self.eviction = Eviction(self.store, self.index, self.ledger, self.uses, metrics)
+        self.budget = Budget(self.ledger, self.eviction, self.tasks, self.clock, lambda _total: self.bounds)
+        self.fills = Fills(self.store, self.budget, self.clock, self.tasks, self._note, metrics=metrics)
 
     def add(self, content: bytes, repository: str = "library/demo") -> Source:
         digest = Digest.of(content)
@@ -63,11 +107,14 @@ class Yard:
 
     async def settle(self) -> None:
         """Wait until no fill runs any more."""
+        await self.until(lambda: not len(self.fills) and not self.ledger.claims())
+
+    async def until(self, claim: Callable[[], bool]) -> None:
         for _ in range(1000):
-            if not len(self.fills):
+            if claim():
                 return
             await asyncio.sleep(0.005)
-        raise AssertionError("a fill did not come to its end")
+        raise AssertionError("it did not come to that")
 
     async def restart(self) -> None:
         """Begin anew on the same store, as after the death of the process."""
@@ -90,6 +137,41 @@ class Yard:
         self.stored.append((digest, size))
 
 
+@dataclass
+class Depot(Yard):
+    """A yard whose metadata is real as well: content is recorded, used and evicted."""
+
+    async def _note(self, digest: Digest, size: int) -> None:
+        await self.index.record_stored(digest, size, self.clock.now())
+
+    async def keep(self, *contents: bytes) -> list[Digest]:
+        """Have blobs in the store, each used once, the first one longest ago."""
+        digests = []
+        for content in contents:
+            source = self.add(content)
+            await self.read(source)
+            await self.settle()
+            self.uses.note(source.digest)
+            await self.uses.flush()
+            self.clock.advance(1)
+            digests.append(source.digest)
+        return digests
+
+    def kept(self, digests: Sequence[Digest]) -> list[bool]:
+        """Tell of each whether it is both stored and recorded; it must not be one without the other."""
+        stored = [self.held(digest) is not None for digest in digests]
+        assert stored == [self.index.is_stored(digest) for digest in digests]
+        return stored
+
+    @property
+    def taken(self) -> int:
+        return self.ledger.usage(0).held
+
+    @property
+    def written(self) -> int:
+        return self.taken - self.ledger.usage(0).promised
+
+
 def take(piece: Piece) -> bytes:
     return piece if isinstance(piece, bytes) else os.pread(piece.file, piece.stop - piece.start, piece.start)
 
@@ -107,3 +189,14 @@ async def yard(tmp_path: Path) -> AsyncIterator[Yard]:
     await yard.close()
     yard.store.close()
     assert yard.crashes == []
+
+
+@pytest.fixture
+async def depot(tmp_path: Path) -> AsyncIterator[Depot]:
+    metadata = SqlMetadata.open(tmp_path / "entrepot.db")
+    depot = Depot(FilesystemBlobs(tmp_path), index=metadata)
+    yield depot
+    await depot.close()
+    await metadata.close()
+    depot.store.close()
+    assert depot.crashes == []

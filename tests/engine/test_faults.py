@@ -88,11 +88,9 @@ async def test_a_full_disk_survives_broken_connections(tight: Yard) -> None:
     assert await tight.read(source) == CONTENT
 
 
-async def test_a_blob_larger_than_the_room_is_not_even_begun(
-    yard: Yard, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_blob_larger_than_the_room_is_not_even_begun(yard: Yard) -> None:
     source = yard.add(CONTENT)
-    monkeypatch.setattr(yard.store, "room", lambda: len(CONTENT) - 1)
+    yard.disk.free = len(CONTENT) - 1
     assert await yard.read(source) == CONTENT
     assert yard.held(source.digest) is None
 

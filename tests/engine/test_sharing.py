@@ -12,6 +12,7 @@ from entrepot.engine.fetch import Source
 from entrepot.engine.flights import Flights
 from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongContent
 from entrepot.oci.reference import Repository
+from entrepot.ports.disk import Space
 
 CONTENT = random.Random(11).randbytes(12 * MIB + 5)
 SIZE = len(CONTENT)
@@ -102,10 +103,10 @@ async def test_a_store_that_fails_in_an_unforeseen_way_ends_the_wait(
 ) -> None:
     source = yard.add(CONTENT)
 
-    def fail() -> int:
+    def fail() -> Space:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(yard.store, "room", fail)
+    monkeypatch.setattr(yard.disk, "space", fail)
     with pytest.raises(EntrepotError, match="unexpectedly"):
         await yard.read(source)
     await yard.close()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -38,3 +39,16 @@ async def test_uses_of_a_blob_that_is_coming_are_counted_when_it_has_come(metada
     for _ in range(2):
         await uses.flush(lambda _digest: False)
         assert _recorded(metadata) == [(3, 3.0)]
+
+
+async def test_a_use_counts_as_not_recorded_until_every_flush_is_done(metadata: SqlMetadata) -> None:
+    uses = Uses(metadata, VirtualClock())
+    uses.note(DIGEST)
+    first = asyncio.ensure_future(uses.flush())
+    await asyncio.sleep(0)
+    second = asyncio.ensure_future(uses.flush())
+    await asyncio.sleep(0)
+    assert DIGEST in uses
+    await first
+    await second
+    assert DIGEST not in uses

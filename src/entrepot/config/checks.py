@@ -29,6 +29,10 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
         hint = did_you_mean(settings.default_upstream, names)
         yield Problem(tree.place_of("default_upstream"), "default_upstream", complaint + hint)
     yield from _check_hostnames(settings, tree)
+    if settings.cache.low_watermark > settings.cache.high_watermark:
+        most = settings.cache.high_watermark.written()
+        complaint = f"expected at most high_watermark, which is {most}"
+        yield Problem(tree.place_of("cache", "low_watermark"), "cache.low_watermark", complaint)
     if settings.tls is not None:
         for complaint in _check_files(load_pair, settings.tls.certificate, settings.tls.key):
             yield Problem(tree.place_of("tls", "key"), "tls.key", complaint)

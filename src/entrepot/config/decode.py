@@ -12,7 +12,7 @@ from entrepot.config.kinds import SETTINGS, Kind, expected, fields_of, kind_of
 from entrepot.config.schema import Settings
 from entrepot.config.secret import HIDDEN, Secret
 from entrepot.config.tree import Node, Problem, did_you_mean
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 __all__ = ["decode_settings"]
 
@@ -119,7 +119,7 @@ def _convert(text: str, kind: Kind) -> Any:
             value = int(text) if digits and int(text) >= (least or 0) else None
         case inspect.LiteralType(values=values):
             value = text if text in values else None
-        case inspect.CustomType(cls=cls) if issubclass(cls, Seconds | Bytes):
+        case inspect.CustomType(cls=cls) if issubclass(cls, Seconds | Bytes | Percent | Amount):
             return cls.parse(text)
         case inspect.CustomType():
             return Secret(text)

@@ -10,9 +10,11 @@ import os
 import re
 import shutil
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
 from entrepot.config.secret import HIDDEN
+from entrepot.config.units import Amount
 from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
 
 __all__ = [
@@ -32,6 +34,8 @@ __all__ = [
     "resolve_file",
     "resolve_folder",
 ]
+
+N = TypeVar("N", float, Amount)
 
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
@@ -62,8 +66,9 @@ def check_pattern(text: str, _folder: Path) -> str:
     return text
 
 
-def check_positive(value: float, _folder: Path) -> float:
-    if value <= 0:
+def check_positive(value: N, _folder: Path) -> N:
+    """Take all but zero: what is less is no size, duration or share to begin with."""
+    if not value:
         raise ValueError("expected more than zero")
     return value
 

@@ -9,9 +9,17 @@ from msgspec import NODEFAULT, inspect
 from entrepot.config.kinds import SETTINGS, Kind, fields_of, kind_of
 from entrepot.config.secret import Secret
 from entrepot.config.show import plain
-from entrepot.config.units import Bytes
+from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 __all__ = ["json_schema"]
+
+_JSON_TYPES: dict[type, str] = {Percent: "string"}
+_EXAMPLES: dict[type, list[str]] = {
+    Seconds: ["500ms", "30s", "30d"],
+    Bytes: ["64KiB", "200GiB"],
+    Percent: ["90%"],
+    Amount: ["200GiB", "80%"],
+}
 
 
 def json_schema() -> dict[str, Any]:
@@ -61,7 +69,6 @@ def _scalar(type_: inspect.Type) -> dict[str, Any]:
         case inspect.CustomType(cls=cls) if cls is Secret:
             return {"type": "string", "writeOnly": True}
         case inspect.CustomType(cls=cls):
-            examples = ["64KiB", "200GiB"] if cls is Bytes else ["500ms", "30s", "30d"]
-            return {"type": ["string", "number"], "examples": examples}
+            return {"type": _JSON_TYPES.get(cls, ["string", "number"]), "examples": _EXAMPLES[cls]}
         case _:
             return {"type": "string"}

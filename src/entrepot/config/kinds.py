@@ -12,7 +12,7 @@ from msgspec import inspect
 from entrepot.config import forms
 from entrepot.config.schema import Settings
 from entrepot.config.secret import Secret
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 __all__ = [
     "SETTINGS",
@@ -91,7 +91,7 @@ def describe(kind: Kind) -> str:
         case inspect.LiteralType(values=values):
             return " or ".join(str(value) for value in values)
         case inspect.CustomType(cls=cls):
-            return {Seconds: "duration", Bytes: "size", Secret: "secret"}[cls]
+            return _CUSTOM_WORDS[cls]
         case type_:
             return _WORDS.get(type(type_)) or _FORMS.get(kind.form, "text")
 
@@ -106,15 +106,26 @@ def expected(kind: Kind) -> str:
         case inspect.IntType(ge=least):
             return f"expected a whole number, at least {least or 0}"
         case inspect.CustomType(cls=cls):
-            return "expected " + {Seconds: "a duration like 30s", Bytes: "a size like 200GiB"}.get(
-                cls, "text"
-            )
+            return f"expected {_CUSTOM_FORMS.get(cls, 'text')}"
         case inspect.BoolType() | inspect.LiteralType():
             return f"expected {describe(kind)}"
         case _:
             return "expected text"
 
 
+_CUSTOM_WORDS: dict[type, str] = {
+    Seconds: "duration",
+    Bytes: "size",
+    Percent: "percentage",
+    Amount: "size or percentage",
+    Secret: "secret",
+}
+_CUSTOM_FORMS: dict[type, str] = {
+    Seconds: "a duration like 30s",
+    Bytes: "a size like 200GiB",
+    Percent: "a percentage like 80%",
+    Amount: "a size like 200GiB or a percentage like 80%",
+}
 _WORDS: dict[type[inspect.Type], str] = {
     inspect.StructType: "section",
     inspect.DictType: "section",

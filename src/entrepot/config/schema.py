@@ -12,7 +12,7 @@ from msgspec import Meta, Struct, field
 
 from entrepot.config import forms
 from entrepot.config.secret import Secret
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 __all__ = [
     "DEFAULT_UPSTREAMS",
@@ -45,7 +45,9 @@ Webhook = Annotated[str, Meta(extra={"form": forms.check_webhook})]
 Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
 LogLevel = Literal["debug", "info", "warning", "error"]
 PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
+PositiveAmount = Annotated[Amount, Meta(extra={"form": forms.check_positive})]
 PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
+PositivePercent = Annotated[Percent, Meta(extra={"form": forms.check_positive})]
 
 
 class TimeoutSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -182,11 +184,24 @@ class ScrubSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
 class CacheSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     max_size: Annotated[
-        PositiveBytes | None,
+        PositiveAmount | None,
         Meta(
-            description="Most bytes that the data folder may hold; recorded for eviction, not enforced yet."
+            description="Most that the data folder may hold; none means all of the file system but min_free."
         ),
     ] = None
+    min_free: Annotated[
+        Amount | None,
+        Meta(
+            description="What stays free on the file system, whoever fills it;"
+            " none means 64MiB, or a twentieth of a small one."
+        ),
+    ] = None
+    high_watermark: Annotated[
+        PositivePercent, Meta(description="Share of what may be held past which eviction begins.")
+    ] = Percent(95)
+    low_watermark: Annotated[PositivePercent, Meta(description="Share down to which it then goes on.")] = (
+        Percent(90)
+    )
     memory: Annotated[Bytes, Meta(description="Bytes of manifests kept in memory for the hot path.")] = Bytes(
         32 << 20
     )

@@ -11,7 +11,7 @@ from msgspec.structs import asdict
 from entrepot.config.forms import hide_userinfo
 from entrepot.config.schema import Settings
 from entrepot.config.secret import HIDDEN, Secret
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 __all__ = ["plain", "render_settings"]
 
@@ -29,7 +29,7 @@ def plain(value: Any) -> Any:
             return {name: plain(member) for name, member in value.items() if member is not None}
         case tuple():
             return [plain(member) for member in value]
-        case Seconds() | Bytes():
+        case Seconds() | Bytes() | Percent() | Amount():
             return value.written()
         case str():
             return HIDDEN if isinstance(value, Secret) else hide_userinfo(value)

@@ -1,13 +1,14 @@
-"""Durations and sizes as people write them: ``30s``, ``200GiB``."""
+"""Durations, sizes and shares as people write them: ``30s``, ``200GiB``, ``80%``."""
 
 from __future__ import annotations
 
 import re
 from typing import Self
 
-__all__ = ["Bytes", "Seconds"]
+__all__ = ["Amount", "Bytes", "Percent", "Seconds"]
 
 _NUMBER = r"([0-9]{1,15}(?:\.[0-9]{1,9})?)"
+_PERCENT = re.compile(rf"{_NUMBER}\s*%")
 _SECONDS = {"d": 86400, "h": 3600, "m": 60, "s": 1, "ms": 0.001}
 _BYTES = {"": 1, "B": 1} | {
     f"{prefix}{suffix}": base**power
@@ -55,3 +56,56 @@ class Bytes(int):
         units = ("TiB", "GiB", "MiB", "KiB")
         unit = next((unit for unit in units if self and not self % _BYTES[unit]), "")
         return f"{self // _BYTES[unit]}{unit}"
+
+
+class Percent(float):
+    """A share of something, written ``80%``."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        match = _PERCENT.fullmatch(text.strip())
+        if match is None or float(match[1]) > 100:
+            raise ValueError("expected a percentage like 80%, at most 100%")
+        return cls(match[1])
+
+    def of(self, total: int) -> int:
+        return int(total * self / 100)
+
+    def written(self) -> str:
+        return f"{self:.9f}".rstrip("0").rstrip(".") + "%"
+
+
+class Amount:
+    """A part of a disk, written as a size, ``200GiB``, or as a percentage, ``80%``."""
+
+    __slots__ = ("_part",)
+
+    def __init__(self, part: Bytes | Percent) -> None:
+        self._part = part
+
+    @classmethod
+    def parse(cls, text: str) -> Self:
+        if "%" in text:
+            return cls(Percent.parse(text))
+        try:
+            return cls(Bytes.parse(text))
+        except ValueError:
+            raise ValueError("expected a size like 200GiB or a percentage like 80%") from None
+
+    def of(self, total: int) -> int:
+        """Return the bytes that it means on a disk of ``total`` bytes."""
+        return self._part.of(total) if isinstance(self._part, Percent) else int(self._part)
+
+    def written(self) -> str:
+        return self._part.written()
+
+    def __bool__(self) -> bool:
+        return bool(self._part)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Amount) and self.written() == other.written()
+
+    def __hash__(self) -> int:
+        return hash(self.written())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -54,8 +54,11 @@ class Fetch:
         return self.cursor <= position and (self.stop is None or position < self.stop)
 
 
-Opened = Callable[[Fetch, BlobStream], None]
-"""Checks a new connection against what is known of the blob; may move the fetch's cursor and stop."""
+Opened = Callable[[Fetch, BlobStream], Awaitable[None]]
+"""Checks a new connection against what is known of the blob; may move the fetch's cursor and stop.
+
+Nothing is read from the connection before it returns.
+"""
 
 
 async def download(
@@ -124,7 +127,7 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
 async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGenerator[bytes]:
     opening = source.upstream.open_blob(source.repository.name, source.digest, fetch.cursor, fetch.stop)
     async with opening as stream:
-        opened(fetch, stream)
+        await opened(fetch, stream)
         fetch.is_open = True
         async for chunk in stream.chunks():
             if fetch.is_done:

@@ -12,24 +12,30 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, suppress
 from dataclasses import dataclass
 
+from entrepot.engine.budget import Budget
 from entrepot.engine.fetch import Fetch, Source, download
 from entrepot.engine.intervals import Intervals
+from entrepot.engine.ledger import Claim
 from entrepot.engine.passthrough import NoSpool, checked
 from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.plan import plan_fetch, unclaimed
 from entrepot.engine.relay import Relays
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.verification import names_prefix, verify
-from entrepot.errors import DiskFull, EntrepotError, StoreFailed, UpstreamDown, WrongContent
+from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
 from entrepot.ports.clock import Clock
 from entrepot.ports.upstream import BlobStream
+from entrepot.telemetry.log import log
 
 __all__ = ["HELD_BACK", "Fill", "FillParts"]
 
 HELD_BACK = 16 << 10
 """How many bytes readers of the whole do not get before the whole is verified."""
+
+_STEP = 8 << 20
+"""How many bytes ahead a blob of unknown size reserves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +43,7 @@ class FillParts:
     """What every fill works with."""
 
     store: BlobStore
+    budget: Budget
     clock: Clock
     tasks: Tasks
     stored: Callable[[Digest, int], Awaitable[None]]
@@ -48,7 +55,9 @@ class FillParts:
 class Fill:
     """Made, shared and closed by ``Fills``; ``size`` is in bytes, ``None`` while nobody told it."""
 
-    def __init__(self, source: Source, spool: Spool, size: int | None, parts: FillParts) -> None:
+    def __init__(
+        self, source: Source, spool: Spool, size: int | None, claim: Claim, parts: FillParts
+    ) -> None:
         self.digest = source.digest
         self.size = size
         self.sources = [source]
@@ -56,8 +65,10 @@ class Fill:
         self.is_over = False
         """The blob is in the store, or what came was wrong: whoever comes now needs something else."""
         self._spool = spool
+        self._claim = claim
         self._parts = parts
         self._present = Intervals(spool.present)
+        self._claim.begin(self._present.total())
         self._fetches: list[Fetch] = []
         self._changed = asyncio.Event()
         self._failure: EntrepotError | None = None
@@ -134,8 +145,9 @@ class Fill:
         await asyncio.wait([self._verifier])
         with suppress(StoreFailed):
             if not self._is_storing and not self.is_over:
-                await self._spool.discard()
+                await self._discard()
             await self._spool.close()
+        self._parts.budget.release(self._claim)
 
     # What readers wait for
 
@@ -204,8 +216,8 @@ class Fill:
     async def _run(self, fetch: Fetch) -> None:
         try:
             await self._bring(fetch)
-        except StoreFailed:
-            self._is_storing = False
+        except StoreFailed as failure:
+            self._pass_on(failure)
         except EntrepotError as failure:
             self._fail(failure, fetch)
         except Exception:
@@ -214,6 +226,8 @@ class Fill:
             raise
         finally:
             self._fetches.remove(fetch)
+            if not self._fetches:
+                self._claim.settle()
             self._notify()
             self._parts.settled(self)
 
@@ -229,17 +243,15 @@ class Fill:
             if missing is not None:
                 self._advance(missing, None)
 
-    def _opened(self, fetch: Fetch, stream: BlobStream) -> None:
+    async def _opened(self, fetch: Fetch, stream: BlobStream) -> None:
         if stream.size is not None and self.size not in (None, stream.size):
             raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
         self._note_answer(fetch, stream)
         if stream.start < fetch.cursor:
             self._read_from_start(fetch, stream.start)
-        if self.size is None:
-            return
-        fetch.stop = self.size if fetch.stop is None else min(fetch.stop, self.size)
-        if self.size - self.progress > self._parts.store.room():
-            raise DiskFull(f"no room for the {self.size} bytes of {self.digest}")
+        if self.size is not None:
+            fetch.stop = self.size if fetch.stop is None else min(fetch.stop, self.size)
+        await self._reserve(self.progress + self._coming())
 
     def _read_from_start(self, fetch: Fetch, start: int) -> None:
         """Let one connection bring all that is missing, where the upstream does not honour Range."""
@@ -251,10 +263,33 @@ class Fill:
         else:
             fetch.cursor, fetch.stop = start, self.size
 
+    def _coming(self) -> int:
+        """Return how many bytes the fetches are to bring that are not here, as far as that is known."""
+        stretches = [(fetch.cursor, fetch.stop) for fetch in self._fetches if fetch.stop is not None]
+        return sum(
+            stop - start for first, last in stretches for start, stop in self._present.gaps(first, last)
+        )
+
+    async def _reserve(self, size: int) -> None:
+        await self._parts.budget.reserve(self._claim, size, self.size)
+
     async def _store(self, offset: int, chunk: bytes) -> None:
         for start, stop in list(self._present.gaps(offset, offset + len(chunk))):
+            if self._claim.landed + stop - start > self._claim.size:
+                await self._reserve(self._claim.landed + max(_STEP, stop - start))
             await self._spool.write(start, chunk[start - offset : stop - offset])
             self._present.add(start, stop)
+            self._claim.land(stop - start)
+
+    def _pass_on(self, failure: StoreFailed) -> None:
+        """Keep nothing from here on: readers get the rest past the store."""
+        if self._is_storing:
+            log.warning("blob_passed_through", digest=str(self.digest), size=self.size, reason=str(failure))
+        self._is_storing = False
+
+    async def _discard(self) -> None:
+        await self._spool.discard()
+        self._claim.end()
 
     def _fail(self, failure: EntrepotError, fetch: Fetch | None = None) -> None:
         self._failure = failure
@@ -282,7 +317,7 @@ class Fill:
                     yield chunk[behind:]
                     position = fetch.cursor + len(chunk)
 
-    def _passing(self, fetch: Fetch, stream: BlobStream) -> None:
+    async def _passing(self, fetch: Fetch, stream: BlobStream) -> None:
         self._note_answer(fetch, stream)
         fetch.cursor = stream.start
 
@@ -299,8 +334,8 @@ class Fill:
         try:
             await self._prepare()
             is_right = await verify(self.digest, self._spool, self._growth, self._changed)
-        except StoreFailed:
-            self._is_storing = False
+        except StoreFailed as failure:
+            self._pass_on(failure)
         except Exception:
             # The task's outermost frame: whatever it was, readers must not wait for it.
             self._fail(EntrepotError(f"{self.digest} could not be verified"))
@@ -331,13 +366,14 @@ class Fill:
         try:
             await self._spool.commit(size)
             await self._parts.stored(self.digest, size)
+            self._claim.end()
         except StoreFailed:
             with suppress(StoreFailed):
-                await self._spool.discard()
+                await self._discard()
         self.is_over = True
 
     async def _reject(self) -> None:
         with suppress(StoreFailed):
-            await self._spool.discard()
+            await self._discard()
         self.is_over = True
         self._fail(WrongContent(f"the upstream sent wrong bytes for {self.digest}"))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 
+from entrepot.engine.budget import Budget
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill, FillParts
 from entrepot.engine.flights import Flights
@@ -25,13 +26,15 @@ class Fills:
     def __init__(
         self,
         store: BlobStore,
+        budget: Budget,
         clock: Clock,
         tasks: Tasks,
         stored: Callable[[Digest, int], Awaitable[None]],
+        *,
         metrics: Metrics,
     ) -> None:
         self._metrics = metrics
-        self._parts = FillParts(store, clock, tasks, stored, self._settled)
+        self._parts = FillParts(store, budget, clock, tasks, stored, self._settled)
         self._fills: dict[Digest, Fill] = {}
         self._over: set[Fill] = set()
         self._openings = Flights[Digest, Fill]()
@@ -84,7 +87,8 @@ class Fills:
         closings = [closing for fill, closing in self._closings.in_air() if fill.digest == source.digest]
         if closings:
             await asyncio.wait(closings)
-        fill = Fill(source, await self._spool(source.digest), size, self._parts)
+        claim = await self._parts.budget.claim(source.digest)
+        fill = Fill(source, await self._spool(source.digest), size, claim, self._parts)
         self._fills[fill.digest] = fill
         upstream = source.repository.upstream
         self._metrics.fills(upstream, "started").inc()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 from entrepot.errors import MetadataFailed
@@ -23,20 +24,33 @@ class Uses:
         self._index = index
         self._clock = clock
         self._noted: dict[Digest, tuple[float, int]] = {}
+        self._leaving: dict[Digest, tuple[float, int]] = {}
+        self._turn = asyncio.Lock()
 
     def note(self, digest: Digest) -> None:
         _, count = self._noted.get(digest, (0.0, 0))
         if count or len(self._noted) < _MOST:
             self._noted[digest] = (self._clock.now(), count + 1)
 
+    def __contains__(self, digest: Digest) -> bool:
+        """Tell whether content was used, and its use is not recorded yet."""
+        return digest in self._noted or digest in self._leaving
+
     async def flush(self, is_coming: Callable[[Digest], bool] = lambda _digest: False) -> None:
         """Record what was noted; what cannot be recorded is dropped, for it is only statistics.
 
         Uses of what ``is_coming`` are kept for later: it is not recorded as stored yet.
         """
-        noted = self._noted
-        self._noted = {digest: use for digest, use in noted.items() if is_coming(digest)}
-        uses = [Use(digest, *use) for digest, use in noted.items() if digest not in self._noted]
+        async with self._turn:
+            noted = self._noted
+            self._noted = {digest: use for digest, use in noted.items() if is_coming(digest)}
+            self._leaving = {digest: use for digest, use in noted.items() if digest not in self._noted}
+            try:
+                await self._record([Use(digest, *use) for digest, use in self._leaving.items()])
+            finally:
+                self._leaving = {}
+
+    async def _record(self, uses: list[Use]) -> None:
         try:
             for first in range(0, len(uses), _BATCH):
                 await self._index.record_uses(uses[first : first + _BATCH])

@@ -8,16 +8,15 @@ from sqlalchemy import (
     Connection,
     Integer,
     bindparam,
-    case,
     delete,
     func,
     literal_column,
     select,
-    update,
 )
 
 from entrepot.metadata import schema
 from entrepot.metadata.database import Database
+from entrepot.metadata.priorities import count_uses, first_priority
 from entrepot.metadata.repositories import SAME_REPOSITORY, named, within
 from entrepot.metadata.upsert import insert_or_replace, insert_or_set
 from entrepot.oci.digest import Digest
@@ -38,7 +37,7 @@ _CONFIRM = insert_or_set(
     lambda offered: {"size": func.coalesce(offered.size, schema.repository_blobs.c.size)},
 )
 
-_KEEP_STORED = insert_or_replace(schema.blobs, "size", "stored_at")
+_KEEP_STORED = insert_or_replace(schema.blobs, "size", "stored_at", "last_used_at")
 _FORGET_STORED = delete(schema.blobs).where(schema.blobs.c.digest == bindparam("forgotten"))
 
 _IS_STORED = select(schema.blobs.c.size).where(schema.blobs.c.digest == bindparam("digest"))
@@ -48,18 +47,6 @@ _STORED = (
     .order_by(schema.blobs.c.digest)
     .limit(bindparam("limit", type_=Integer))
     .offset(literal_column("0", Integer))  # Left out, it would become a parameter with a name of its own.
-)
-
-_COUNT_USES = tuple(
-    update(table)
-    .where(table.c.digest == bindparam("used"))
-    .values(
-        uses=table.c.uses + bindparam("count"),
-        last_used_at=case(
-            (table.c.last_used_at < bindparam("at"), bindparam("at")), else_=table.c.last_used_at
-        ),
-    )
-    for table in (schema.blobs, schema.manifests)
 )
 
 
@@ -84,7 +71,11 @@ class SqlBlobIndex:
 
     async def record_stored(self, digest: Digest, size: int, now: float) -> None:
         row = {"digest": str(digest), "size": size, "stored_at": now, "last_used_at": now}
-        await self._database.execute(_KEEP_STORED, row)
+
+        def change(connection: Connection) -> None:
+            connection.execute(_KEEP_STORED, row | {"priority": first_priority(connection, size)})
+
+        await self._database.change(change)
 
     async def forget_stored(self, digest: Digest) -> None:
         await self._database.execute(_FORGET_STORED, {"forgotten": str(digest)})
@@ -99,11 +90,5 @@ class SqlBlobIndex:
         ]
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
-        rows = [{"used": str(use.digest), "at": use.last_used_at, "count": use.count} for use in uses]
-
-        def change(connection: Connection) -> None:
-            for statement in _COUNT_USES:
-                connection.execute(statement, rows)
-
-        if rows:
-            await self._database.change(change)
+        if uses:
+            await self._database.change(lambda connection: count_uses(connection, uses))

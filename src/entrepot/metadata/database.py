@@ -10,7 +10,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, Select, create_engine, event
 from sqlalchemy.pool import NullPool
@@ -23,11 +23,15 @@ from entrepot.telemetry.log import log
 
 __all__ = ["Change", "Database"]
 
-Change = Callable[[Connection], None]
+T = TypeVar("T")
+Change = Callable[[Connection], T]
 
 _MOST_QUEUED = 1000
 _LONGEST_WAIT = 30.0
 _BUSY_SECONDS = 5.0
+_FIRST_PRAGMA = "PRAGMA auto_vacuum = INCREMENTAL"
+"""For a file that is new: it will be able to give back room that it no longer needs."""
+
 _PRAGMAS = (
     "PRAGMA journal_mode = WAL",
     # In WAL mode a commit then outlives the process without an fsync; a power cut may
@@ -35,7 +39,7 @@ _PRAGMAS = (
     "PRAGMA synchronous = NORMAL",
     "PRAGMA foreign_keys = ON",
     "PRAGMA cache_size = -4096",  # KiB, for each of the two connections
-    "PRAGMA journal_size_limit = 67108864",
+    "PRAGMA journal_size_limit = 4194304",
 )
 
 
@@ -50,7 +54,7 @@ class Database:
         self._path = path
         self._engine = engine
         self._is_visit = is_visit
-        self._look_up: Callable[[str, dict[str, str | int]], Any] = _refuse
+        self._look_up: Callable[[str, dict[str, str | float]], Any] = _refuse
         self._connect()
         self._dialect = engine.dialect
         self._checking: Any = None
@@ -79,7 +83,7 @@ class Database:
         with translated(path):
             return cls(path, _engine(path), is_visit=True)
 
-    def find(self, statement: Select[*tuple[Any, ...]], **parameters: str | int) -> list[tuple[Any, ...]]:
+    def find(self, statement: Select[*tuple[Any, ...]], **parameters: str | float) -> list[tuple[Any, ...]]:
         """Execute a SELECT whose every value is a named parameter.
 
         Core compiles the statement once and the driver executes it: 18 us for a point
@@ -99,9 +103,9 @@ class Database:
             self._damaged = True
             raise MetadataDamaged(f"{self._path} is damaged: {text!r} is no digest") from failure
 
-    async def change(self, change: Change) -> None:
+    async def change(self, change: Change[T]) -> T:
         """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done."""
-        await self._submit(partial(self._execute, change))
+        return await self._submit(partial(self._execute, change))
 
     async def execute(self, statement: Executable, row: dict[str, Any]) -> None:
         """Have the writer execute one statement."""
@@ -129,6 +133,10 @@ class Database:
         self._reading.close()
         await self._submit(self._begin_anew)
         return True
+
+    async def checkpoint(self) -> None:
+        """Have all changes in the file itself, which may become shorter by that, and none in its log."""
+        await self._submit(self._checkpoint)
 
     async def close(self) -> None:
         """Finish the queued changes and leave one file, with no log beside it."""
@@ -175,15 +183,15 @@ class Database:
             text = self._texts[statement] = str(statement.compile(dialect=self._dialect))
         return text
 
-    async def _submit(self, job: Callable[[], None]) -> None:
+    async def _submit(self, job: Callable[[], T]) -> T:
         try:
             async with asyncio.timeout(_LONGEST_WAIT):
                 await self._room.acquire()
-                await asyncio.shield(self._enqueue(job))
+                return await asyncio.shield(self._enqueue(job))
         except TimeoutError:
             raise MetadataFailed(f"{self._path}: not written within {_LONGEST_WAIT:.0f} s") from None
 
-    def _enqueue(self, job: Callable[[], None]) -> asyncio.Future[None]:
+    def _enqueue(self, job: Callable[[], T]) -> asyncio.Future[T]:
         try:
             done = asyncio.get_running_loop().run_in_executor(self._writer, job)
         except RuntimeError as failure:
@@ -192,12 +200,17 @@ class Database:
         done.add_done_callback(lambda _: self._room.release())
         return done
 
-    def _execute(self, change: Change) -> None:
+    def _execute(self, change: Change[T]) -> T:
         try:
             with self._writing.begin():
-                change(self._writing)
+                return change(self._writing)
         except FOREIGN_FAILURES as failure:
             raise self._noted(failure) from failure
+
+    def _checkpoint(self) -> None:
+        driver: Any = self._writing.connection.driver_connection  # For Core would begin a transaction.
+        with translated(self._path):
+            driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
 
     def _finish(self) -> None:
         with translated(self._path):
@@ -212,7 +225,7 @@ class Database:
         return translation
 
 
-def _refuse(_text: str, _parameters: dict[str, str | int]) -> Any:
+def _refuse(_text: str, _parameters: dict[str, str | float]) -> Any:
     raise sqlite3.OperationalError("a new database is being made")
 
 
@@ -230,7 +243,8 @@ def _engine(path: Path) -> Engine:
 
 
 def _set_pragmas(connection: Any, _record: object) -> None:
-    for pragma in _PRAGMAS:
+    is_new = connection.execute("PRAGMA page_count").fetchone() == (0,)
+    for pragma in (_FIRST_PRAGMA, *_PRAGMAS) if is_new else _PRAGMAS:
         connection.execute(pragma)
 
 

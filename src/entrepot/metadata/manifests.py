@@ -9,6 +9,7 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, select
 from entrepot.metadata import schema
 from entrepot.metadata.blobs import column_size
 from entrepot.metadata.database import Database
+from entrepot.metadata.priorities import first_priority
 from entrepot.metadata.repositories import SAME_REPOSITORY, named, repository_id, within
 from entrepot.metadata.upsert import insert_or_keep, insert_or_replace, insert_or_set
 from entrepot.oci.digest import Digest
@@ -134,6 +135,7 @@ def _keep(connection: Connection, manifest: StoredManifest, links: ManifestLinks
         "subject": str(links.subject.digest) if links.subject else None,
         "fetched_at": now,
         "last_used_at": now,
+        "priority": first_priority(connection, len(manifest.content)),
     }
     connection.execute(_KEEP_MANIFEST, row)
     connection.execute(_KEEP_CONTENT, {"manifest_digest": digest, "content": manifest.content})

@@ -26,7 +26,7 @@ def named(repository: Repository) -> dict[str, str]:
     return {"upstream": repository.upstream, "name": repository.name}
 
 
-def within(repository: Repository, statement: Executable, row: dict[str, Any]) -> Change:
+def within(repository: Repository, statement: Executable, row: dict[str, Any]) -> Change[None]:
     """Make the change that executes ``statement`` with ``row`` and the repository's number."""
 
     def change(connection: Connection) -> None:

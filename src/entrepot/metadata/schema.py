@@ -1,8 +1,8 @@
 """The tables, as the newest migration leaves them; a test compares the two.
 
 Content is shared by repositories, as on disk; what a repository is known to hold are
-links.  Times are epoch seconds, sizes bytes.  ``last_used_at`` and ``uses`` are what
-eviction will choose by.
+links.  Times are epoch seconds, sizes bytes.  What has the lowest ``priority`` is evicted
+first, and of those that have the same, what was used least recently.
 """
 
 from __future__ import annotations
@@ -12,12 +12,14 @@ from sqlalchemy import (
     Column,
     Double,
     ForeignKey,
+    Index,
     Integer,
     LargeBinary,
     MetaData,
     Table,
     Text,
     UniqueConstraint,
+    text,
 )
 
 __all__ = [
@@ -33,6 +35,7 @@ __all__ = [
     "repository_manifests",
     "tag_listings",
     "tags",
+    "totals",
 ]
 
 metadata = MetaData(
@@ -51,6 +54,10 @@ def _repository() -> Column[int]:
 
 def _manifest() -> Column[str]:
     return Column("manifest_digest", ForeignKey("manifests.digest", ondelete="CASCADE"), primary_key=True)
+
+
+def _priority() -> Column[float]:
+    return Column("priority", Double, nullable=False, server_default=text("0"))
 
 
 # ``path`` is ``upstream/name``, the order of the catalogue: sorting the pair would put
@@ -74,6 +81,8 @@ manifests = Table(
     Column("fetched_at", Double, nullable=False),
     Column("last_used_at", Double, nullable=False, index=True),
     Column("uses", BigInteger, nullable=False, default=0),
+    _priority(),
+    Index(None, "priority", "last_used_at"),
     sqlite_with_rowid=False,
 )
 
@@ -93,7 +102,20 @@ blobs = Table(
     Column("stored_at", Double, nullable=False),
     Column("last_used_at", Double, nullable=False, index=True),
     Column("uses", BigInteger, nullable=False, default=0),
+    _priority(),
+    Index(None, "priority", "last_used_at"),
     sqlite_with_rowid=False,
+)
+
+# One row.  Triggers keep the totals of ``blobs``, each counted with the blocks of 4 KiB that its file takes.
+# ``floor`` is the highest priority that was evicted.
+totals = Table(
+    "totals",
+    metadata,
+    Column("id", Integer, primary_key=True),
+    Column("blobs", BigInteger, nullable=False),
+    Column("blob_bytes", BigInteger, nullable=False),
+    Column("floor", Double, nullable=False),
 )
 
 # No foreign key: a tag may be checked before the manifest it means is fetched.
@@ -102,7 +124,7 @@ tags = Table(
     metadata,
     _repository(),
     Column("name", Text, primary_key=True),
-    Column("digest", Text, nullable=False),
+    Column("digest", Text, nullable=False, index=True),
     Column("checked_at", Double, nullable=False),
     sqlite_with_rowid=False,
 )
@@ -123,7 +145,7 @@ repository_blobs = Table(
     "repository_blobs",
     metadata,
     _repository(),
-    Column("digest", Text, primary_key=True),
+    Column("digest", Text, primary_key=True, index=True),
     Column("size", BigInteger),
     sqlite_with_rowid=False,
 )
@@ -132,7 +154,7 @@ manifest_blobs = Table(
     "manifest_blobs",
     metadata,
     _manifest(),
-    Column("blob_digest", Text, primary_key=True),
+    Column("blob_digest", Text, primary_key=True, index=True),
     sqlite_with_rowid=False,
 )
 

@@ -8,13 +8,14 @@ from typing import Self
 from entrepot.metadata.blobs import SqlBlobIndex
 from entrepot.metadata.contents import SqlContents
 from entrepot.metadata.database import Database
+from entrepot.metadata.eviction import SqlEvictionIndex
 from entrepot.metadata.listings import SqlListings
 from entrepot.metadata.manifests import SqlManifestIndex
 
 __all__ = ["SqlMetadata"]
 
 
-class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings):
+class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings, SqlEvictionIndex):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open or create the database at ``path``, in the newest schema.

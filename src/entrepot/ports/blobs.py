@@ -95,10 +95,6 @@ class BlobStore(Protocol):
         """Walk over all blobs and their sizes in bytes, in the order of their names, beyond ``after``."""
         ...
 
-    def room(self) -> int:
-        """Return how many bytes may still be written."""
-        ...
-
 
 class Sweeping(Protocol):
     """A store that may hold what is of no use to it: remains of crashes, files of strangers."""

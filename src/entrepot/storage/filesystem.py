@@ -28,8 +28,6 @@ from entrepot.storage.system import System, make_folder
 __all__ = ["FilesystemBlobs"]
 
 _THREADS = 8
-_RESERVE = 64 << 20
-_RESERVED_SHARE = 20
 
 T = TypeVar("T")
 
@@ -117,13 +115,6 @@ class FilesystemBlobs:
                 yield await self._run(self._drop_spool, digest)
             for folder in await self._run(self._remains.folders):
                 yield await self._run(self._remains.drop_strays, folder, now)
-
-    def room(self) -> int:
-        """Leave some of the disk to the database and to others: 64 MiB, or a twentieth of a small one."""
-        with translated(self._root):
-            disk = os.statvfs(self._root)
-        reserve = min(_RESERVE, disk.f_blocks * disk.f_frsize // _RESERVED_SHARE)
-        return max(0, disk.f_bavail * disk.f_frsize - reserve)
 
     def close(self) -> None:
         self._open_files.clear()

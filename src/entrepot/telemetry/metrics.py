@@ -67,6 +67,7 @@ class Metrics:
         self.connections = self._gauge("connections", "", "Open connections of clients.")
         self._measure_engine()
         self._measure_upstreams()
+        self._measure_room()
         self._measure_upkeep()
         self._measure_logs()
 
@@ -104,6 +105,16 @@ class Metrics:
         )
         self.ratelimit = gauge("ratelimit_limit", "upstream", "Requests that the upstream allows.")
         self.ratelimit_remaining = gauge("ratelimit_remaining", "upstream", "Requests that are left of it.")
+
+    def _measure_room(self) -> None:
+        counter, gauge = self._counter, self._gauge
+        self.cache_bytes = gauge("cache_bytes", "", "Bytes that the data folder takes on its disk.")
+        self.cache_limit = gauge(
+            "cache_limit_bytes", "", "Bytes that it may take: of the budget, or the disk."
+        )
+        self.cache_blobs = gauge("cache_blobs", "", "Blobs in the store.")
+        self.evictions = counter("evictions_total", "kind reason", "Content evicted.")
+        self.evicted_bytes = counter("evicted_bytes_total", "kind reason", "Bytes of content evicted.")
 
     def _measure_upkeep(self) -> None:
         counter = self._counter

@@ -133,9 +133,6 @@ class BlobContract:
         await _store(store, b"other", OTHER)
         assert {found async for found in store.blobs()} == {(DIGEST, len(CONTENT)), (OTHER, 5)}
 
-    async def test_there_is_some_room(self, store: BlobStore) -> None:
-        assert store.room() > 0
-
 
 class BookmarkContract:
     """Mix into a test class that has a ``bookmark`` fixture."""

@@ -12,7 +12,10 @@ import msgspec
 import pytest
 
 from entrepot.engine.blobs import Blobs
+from entrepot.engine.budget import Budget
+from entrepot.engine.eviction import Eviction
 from entrepot.engine.fills import Fills
+from entrepot.engine.ledger import Ledger
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.sites import Site, Sites
@@ -24,8 +27,10 @@ from entrepot.http.v2.registry import Registry
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.access import PullRules
+from entrepot.policy.budget import Bounds
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
+from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
@@ -90,7 +95,11 @@ class House:
         table = UpstreamTable.build(sites, {"quay.cache.test": "quay.test"}, "docker.io")
         self.sites = Sites(table, sites)
         uses = Uses(self.metadata, self.clock)
-        self.fills = Fills(self.store, self.clock, self.tasks, self._note, self.metrics)
+        ledger = Ledger(FilesystemDisk(self.folder), self.metadata, self.clock)
+        eviction = Eviction(self.store, self.metadata, ledger, uses, self.metrics)
+        bounds = Bounds(max_size=None, min_free=0, high=1.0, low=1.0)
+        budget = Budget(ledger, eviction, self.tasks, self.clock, lambda _total: bounds)
+        self.fills = Fills(self.store, budget, self.clock, self.tasks, self._note, metrics=self.metrics)
         self.manifests = Manifests(self.sites, self.metadata, uses, self.clock, self.metrics, memory=1 << 20)
         self.blobs = Blobs(self.sites, self.store, self.metadata, self.fills, uses)
         self.lists = Lists(self.sites, self.metadata, self.clock)

@@ -6,7 +6,7 @@ from entrepot.config.kinds import SETTINGS, Kind, fields_of, kind_of
 from entrepot.config.load import load_settings
 from entrepot.config.schema import Settings, TagRule, UpstreamSettings
 from entrepot.config.secret import Secret
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Seconds
 from entrepot.errors import SettingsInvalid
 
 
@@ -22,7 +22,7 @@ def complaints(**environ: str) -> list[str]:
 
 def test_two_underscores_stand_between_levels() -> None:
     settings = load(ENTREPOT_CACHE__MAX_SIZE="1GiB", ENTREPOT_LOG__LEVEL="debug", ENTREPOT_DRAIN_TIMEOUT="1m")
-    assert settings.cache.max_size == 1 << 30
+    assert settings.cache.max_size == Amount(Bytes(1 << 30))
     assert settings.log.level == "debug"
     assert settings.drain_timeout == Seconds(60)
 
@@ -67,7 +67,7 @@ def test_sections_and_lists_of_sections_are_yaml_or_json() -> None:
         ENTREPOT_CACHE__MEMORY="2MiB",
         ENTREPOT_UPSTREAMS__DOCKER_IO__TAG_RULES='[{"tags": "nightly-*", "fresh_for": "5s"}]',
     )
-    assert (settings.cache.max_size, settings.cache.memory) == (Bytes(1 << 30), Bytes(2 << 20))
+    assert (settings.cache.max_size, settings.cache.memory) == (Amount(Bytes(1 << 30)), Bytes(2 << 20))
     assert settings.upstreams["docker.io"].tag_rules == (TagRule(tags="nightly-*", fresh_for=Seconds(5)),)
 
 

@@ -9,13 +9,13 @@ from entrepot.config.load import load_settings
 from entrepot.config.schema import FreshnessSettings, Settings, TagRule, UpstreamSettings
 from entrepot.config.secret import HIDDEN, Secret
 from entrepot.config.show import render_settings
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Seconds
 
 FULL = msgspec.structs.replace(
     Settings(),
     listen="[::1]:5000",
     data="/srv/cache",
-    cache=msgspec.structs.replace(Settings().cache, max_size=Bytes(200 << 30)),
+    cache=msgspec.structs.replace(Settings().cache, max_size=Amount(Bytes(200 << 30))),
     upstreams={
         "docker.io": UpstreamSettings(
             endpoints=("https://a", "http://b:1"),

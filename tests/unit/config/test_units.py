@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.config.units import Bytes, Seconds
+from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 
 @pytest.mark.parametrize(
@@ -74,3 +74,34 @@ def test_what_is_written_reads_as_the_same(milliseconds: int, size: int) -> None
         milliseconds / 1000, rel=1e-12
     )
     assert Bytes.parse(Bytes(size).written()) == size
+
+
+@pytest.mark.parametrize(("text", "share"), [("80%", 80), ("2.5 %", 2.5), ("100%", 100), ("0%", 0)])
+def test_percentages_are_read_as_people_write_them(text: str, share: float) -> None:
+    assert Percent.parse(text) == share
+
+
+@pytest.mark.parametrize("text", ["", "%", "80", "101%", "-1%", "1e1%", "80 percent"])
+def test_what_is_no_percentage_is_refused_with_an_example(text: str) -> None:
+    with pytest.raises(ValueError, match="expected a percentage like 80%"):
+        Percent.parse(text)
+
+
+@pytest.mark.parametrize(("text", "size"), [("200GiB", 200 << 30), ("80%", 800), ("0", 0), ("0.1%", 1)])
+def test_a_part_of_a_disk_is_a_size_or_a_share_of_it(text: str, size: int) -> None:
+    assert Amount.parse(text).of(1000) == size
+
+
+@pytest.mark.parametrize("text", ["", "lots", "80%%", "101%"])
+def test_what_is_no_part_of_a_disk_is_refused_with_examples(text: str) -> None:
+    with pytest.raises(ValueError, match=r"expected a (size like 200GiB or a )?percentage like 80%"):
+        Amount.parse(text)
+
+
+@pytest.mark.parametrize("text", ["200GiB", "80%", "2.5%", "0"])
+def test_a_part_of_a_disk_is_written_as_it_was_read(text: str) -> None:
+    amount = Amount.parse(text)
+    assert amount.written() == text
+    assert amount == Amount.parse(text)
+    assert len({amount, Amount.parse(text)}) == 1
+    assert amount != text

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -68,14 +69,30 @@ def _lines(sql: str) -> list[str]:
     return sorted(line.strip(" \t,") for line in sql.replace(", ", "\n").splitlines() if line.strip())
 
 
-async def test_every_older_schema_is_brought_up_to_date_and_keeps_what_it_holds(path: Path) -> None:
-    await _make(path)
+def _make_older(path: Path, number: str) -> None:
+    """Make a database as the version with that schema left it."""
+    connection = sqlite3.connect(path)
+    with create_engine("sqlite://", creator=lambda: connection).begin() as begun:
+        config = Config(attributes={"connection": begun})
+        config.set_main_option("script_location", str(revision._MIGRATIONS))
+        command.upgrade(config, number)
+    connection.close()
+
+
+@pytest.mark.parametrize("number", known_revisions()[:-1])
+async def test_every_older_schema_is_brought_up_to_date_and_keeps_what_it_holds(
+    path: Path, number: str
+) -> None:
+    _make_older(path, number)
     _execute(path, "INSERT INTO repositories (upstream, name, path) VALUES ('a', 'b', 'a/b')")
-    _execute(path, "ALTER TABLE manifest_children DROP COLUMN media_type")
-    _execute(path, "UPDATE alembic_version SET version_num = '0001'")
+    _execute(
+        path, "INSERT INTO blobs (digest, size, stored_at, last_used_at, uses) VALUES ('d', 5000, 1, 2, 7)"
+    )
     await _make(path)
     assert _execute(path, "SELECT version_num FROM alembic_version") == [(known_revisions()[-1],)]
     assert _execute(path, "SELECT path FROM repositories") == [("a/b",)]
+    assert _execute(path, "SELECT priority FROM blobs") == [(7.0,)]
+    assert _execute(path, "SELECT blobs, blob_bytes FROM totals") == [(1, 8192)]
 
 
 def test_the_steps_are_numbered_in_the_order_they_run() -> None:

@@ -127,17 +127,6 @@ def test_a_folder_in_the_place_of_a_blob_is_a_failure_of_the_store(tmp_path: Pat
     store.close()
 
 
-def test_a_disk_that_does_not_tell_its_room_is_a_failure_of_the_store(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    store = FilesystemBlobs(tmp_path)
-    with monkeypatch.context() as disk:
-        disk.setattr(os, "statvfs", _failing(errno.EIO))
-        with pytest.raises(StoreFailed):
-            store.room()
-    store.close()
-
-
 async def test_a_spool_that_the_disk_has_no_room_for_leaves_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

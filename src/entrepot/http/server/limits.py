@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+import resource
 from dataclasses import dataclass
+from typing import Self
 
-__all__ = ["Limits"]
+__all__ = ["Limits", "raise_descriptor_limit"]
+
+
+def raise_descriptor_limit() -> None:
+    """Ask for as many open files as the system allows: each client and each open blob is one."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,3 +59,9 @@ class Limits:
 
     file_threads: int = 8
     """Threads that wait for the disk when large files are sent."""
+
+    @classmethod
+    def of_process(cls) -> Self:
+        """Leave half of the files that may be open to blobs and upstreams."""
+        soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        return cls(connections=min(cls().connections, max(1, soft // 2)))

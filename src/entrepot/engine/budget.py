@@ -1,0 +1,149 @@
+"""Keeps what is held within its bounds: a fill asks before it grows, and a pass behind the answers trims."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from contextlib import suppress
+
+from entrepot.engine.eviction import Eviction
+from entrepot.engine.ledger import Claim, Ledger
+from entrepot.engine.tasks import Tasks
+from entrepot.errors import DiskFull, StoreFailed
+from entrepot.oci.digest import Digest
+from entrepot.policy.budget import Bounds, Usage, allowance, excess, shortage
+from entrepot.ports.clock import Clock
+from entrepot.telemetry.log import log
+from entrepot.telemetry.metrics import Metrics
+
+__all__ = ["BoundsOn", "Budget"]
+
+_LONGEST_WAIT = 30.0
+_LONGEST_IDLE = 7 * 86400.0
+
+BoundsOn = Callable[[int], Bounds]
+"""Makes the bounds for a disk of so many bytes."""
+
+
+class Budget:
+    """Admits what fits, making room for it; ``tidy`` is called every few seconds."""
+
+    def __init__(
+        self, ledger: Ledger, eviction: Eviction, tasks: Tasks, clock: Clock, bounds_on: BoundsOn
+    ) -> None:
+        self._ledger = ledger
+        self._eviction = eviction
+        self._tasks = tasks
+        self._clock = clock
+        self._bounds_on = bounds_on
+        self._turn = asyncio.Lock()
+        self._is_trimming = False
+        self._is_stuck = False
+        """The last pass came to an end before its goal: the next is not begun by a fill."""
+        self._is_exceeded = False
+
+    def trim(self) -> None:
+        """See to it that what is beyond the bounds, which may have changed, goes behind the answers."""
+        self._is_stuck = False
+        self._trim_behind()
+
+    async def claim(self, digest: Digest) -> Claim:
+        """Begin to count a spool that is about to be opened, with nothing reserved for it."""
+        return await self._ledger.open(digest)
+
+    def release(self, claim: Claim) -> None:
+        """Count a spool that was closed no longer, or as idle where it can be resumed."""
+        self._ledger.close(claim)
+
+    async def reserve(self, claim: Claim, size: int, whole: int | None) -> None:
+        """Let a spool grow to ``size`` bytes, evicting others where it has to be.
+
+        ``whole`` is the size of its blob, where that is known: one that cannot be kept is not begun,
+        and nothing is evicted for it.  Raises ``StoreFailed`` where there is no room.
+        """
+        if size <= claim.size:
+            return
+        self._refuse_hopeless(claim, size if whole is None else whole)
+        if self._turn.locked() or self._shortage(size - claim.size):
+            await self._make_room(claim, size)
+        claim.size = max(claim.size, size)
+        self._trim_behind()
+
+    async def tidy(self) -> None:
+        """Look how things are, and trim."""
+        await self._ledger.survey()
+        await self._eviction.drop_idle(self._clock.now() - _LONGEST_IDLE)
+        await self._trim()
+        await self._eviction.give_back()
+
+    def observe(self, metrics: Metrics) -> None:
+        """Set the gauges."""
+        with suppress(StoreFailed):
+            usage, bounds = self._state()
+            metrics.cache_bytes().set(usage.held - usage.promised)
+            metrics.cache_limit().set(allowance(usage, bounds))
+            metrics.cache_blobs().set(self._ledger.stored.blobs)
+
+    def _state(self) -> tuple[Usage, Bounds]:
+        space = self._ledger.space()
+        return self._ledger.usage(space.free), self._bounds_on(space.total)
+
+    def _shortage(self, wanted: int) -> int:
+        return shortage(*self._state(), wanted)
+
+    def _refuse_hopeless(self, claim: Claim, whole: int) -> None:
+        """Raise ``DiskFull`` for what would not fit even if all else that can go went."""
+        usage, bounds = self._state()
+        if shortage(usage, bounds, whole - claim.size) > self._ledger.evictable:
+            allowed = allowance(usage, bounds)
+            raise DiskFull(f"no room for {whole} bytes of {claim.digest}: {allowed} may be held in all")
+
+    async def _make_room(self, claim: Claim, size: int) -> None:
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT), self._turn:
+                await self._evict_for(claim, size)
+        except TimeoutError:
+            raise DiskFull(f"no room was made for {claim.digest} within {_LONGEST_WAIT:.0f} s") from None
+
+    async def _evict_for(self, claim: Claim, size: int) -> None:
+        """Evict what is short now; that a file system is slow to free it is no reason to evict more."""
+        short, tally = self._shortage(size - claim.size), self._eviction.tally(self._reason())
+        try:
+            while tally.size < short:
+                if not await self._eviction.free(short - tally.size, tally):
+                    raise DiskFull(f"no room for {size} bytes of {claim.digest}: all else is in use")
+            claim.size = max(claim.size, size)
+        finally:
+            tally.log()
+
+    def _trim_behind(self) -> None:
+        if not self._is_trimming and not self._is_stuck and excess(*self._state()):
+            _ = self._tasks.spawn(self._trim(), "trim")
+
+    async def _trim(self) -> None:
+        if self._is_trimming:
+            return
+        self._is_trimming = True
+        tally = self._eviction.tally(self._reason())
+        try:
+            while (goal := tally.size + excess(*self._state())) > tally.size:
+                while tally.size < goal and await self._eviction.trim(goal - tally.size, tally):
+                    pass
+                self._is_stuck = tally.size < goal
+                if self._is_stuck:
+                    break
+        finally:
+            self._is_trimming = False
+            tally.log()
+        self._note_exceeded()
+
+    def _note_exceeded(self) -> None:
+        """Complain, once, where nothing more can go and the bounds are exceeded all the same."""
+        usage, bounds = self._state()
+        was_exceeded, self._is_exceeded = self._is_exceeded, shortage(usage, bounds, 0) > 0
+        if self._is_exceeded and not was_exceeded:
+            log.warning("budget_exceeded", held=usage.held, allowed=allowance(usage, bounds))
+
+    def _reason(self) -> str:
+        usage, bounds = self._state()
+        return "budget" if allowance(usage, bounds) == bounds.max_size else "disk"

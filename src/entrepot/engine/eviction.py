@@ -1,0 +1,207 @@
+"""Makes room: content goes in the order of its priorities, in small steps, and never while it is used."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+from entrepot.engine.ledger import Ledger
+from entrepot.engine.uses import Uses
+from entrepot.errors import MetadataFailed, StoreFailed
+from entrepot.oci.digest import Digest
+from entrepot.ports.blobs import BlobStore
+from entrepot.ports.eviction import Candidate, EvictionIndex
+from entrepot.telemetry.log import log
+from entrepot.telemetry.metrics import Metrics
+
+__all__ = ["Eviction", "Protect", "Tally"]
+
+_PAGE = 100
+_STEP = 50
+_MOST_PAGES = 200
+
+Protect = Callable[[Sequence[Candidate]], Collection[Digest]]
+"""Tells which of a page of candidates may not go, whatever their priority."""
+
+
+class Tally:
+    """What has gone for one reason."""
+
+    def __init__(self, reason: str, metrics: Metrics) -> None:
+        self.size = 0
+        self._reason = reason
+        self._counts: Counter[str] = Counter()
+        self._metrics = metrics
+
+    def add(self, kind: str, size: int) -> None:
+        self.size += size
+        self._counts[f"{kind}s"] += 1
+        self._metrics.evictions(kind, self._reason).inc()
+        self._metrics.evicted_bytes(kind, self._reason).inc(size)
+
+    def log(self) -> None:
+        """Write one line, if anything has gone."""
+        if self._counts:
+            log.info("evicted", reason=self._reason, bytes=self.size, **self._counts)
+
+
+class _Plan:
+    """Candidates looked at: ``size`` is what all ``victims`` take; the ``spared`` are protected."""
+
+    def __init__(self) -> None:
+        self.victims: list[Candidate] = []
+        self.spared: list[Candidate] = []
+        self.size = 0
+        self.is_all = False
+        """There was nothing left to look at."""
+
+
+class Eviction:
+    """One pass at a time; ``protect`` may be replaced by rules that forbid some content to go."""
+
+    def __init__(
+        self, store: BlobStore, index: EvictionIndex, ledger: Ledger, uses: Uses, metrics: Metrics
+    ) -> None:
+        self.protect: Protect = lambda _candidates: ()
+        self._store = store
+        self._index = index
+        self._ledger = ledger
+        self._uses = uses
+        self._metrics = metrics
+        self._turn = asyncio.Lock()
+
+    def tally(self, reason: str) -> Tally:
+        return Tally(reason, self._metrics)
+
+    async def free(self, wanted: int, tally: Tally) -> int:
+        """Free so many bytes, and return how many it were; evict nothing where it could not be enough."""
+        before = tally.size
+        async with self._turn:
+            with _resigned():
+                await self._count_uses()
+                await self._free(wanted, tally)
+        return tally.size - before
+
+    async def trim(self, wanted: int, tally: Tally) -> int:
+        """Free some of so many bytes, in one small step, and return how many it were."""
+        before = tally.size
+        async with self._turn:
+            with _resigned():
+                await self._count_uses()
+                if not await self._drop_spools(wanted, tally):
+                    await self._execute(await self._plan(wanted, _STEP), tally)
+        return tally.size - before
+
+    async def remove(self, digests: Sequence[Digest], reason: str) -> int:
+        """Remove content for a reason other than room, used or not, but for what is being filled.
+
+        Returns how many bytes that freed.
+        """
+        tally = self.tally(reason)
+        async with self._turn:
+            with _resigned():
+                for first in range(0, len(digests), _STEP):
+                    known = self._index.candidates(digests[first : first + _STEP])
+                    filling = self._ledger.claims()
+                    await self._remove([found for found in known if found.digest not in filling], tally)
+        tally.log()
+        return tally.size
+
+    async def drop_idle(self, before: float) -> None:
+        """Drop the spools that nobody has written to since a moment, in epoch seconds."""
+        tally = self.tally("unused")
+        with _resigned():
+            for spool in self._ledger.idle:
+                if spool.written_at < before and await self._ledger.drop(spool):
+                    tally.add("spool", spool.size)
+        tally.log()
+
+    async def give_back(self) -> None:
+        """Have the index return to the disk what it no longer needs."""
+        with _resigned():
+            while await self._index.give_back():
+                continue
+
+    async def _count_uses(self) -> None:
+        filling = self._ledger.claims()
+        await self._uses.flush(lambda digest: digest in filling)
+
+    async def _free(self, wanted: int, tally: Tally) -> None:
+        idle = sum(spool.size for spool in self._ledger.idle)
+        plan = await self._plan(wanted - idle)
+        if plan.is_all and idle + plan.size < wanted:
+            plan.victims.clear()
+        else:
+            await self._drop_spools(wanted, tally)
+        await self._execute(plan, tally)
+
+    async def _drop_spools(self, wanted: int, tally: Tally) -> bool:
+        """Drop spools that nobody fills, the oldest first; tell whether they were enough."""
+        for spool in self._ledger.idle:
+            if wanted <= 0:
+                break
+            if await self._ledger.drop(spool):
+                tally.add("spool", spool.size)
+                wanted -= spool.size
+        return wanted <= 0
+
+    async def _plan(self, wanted: int, most: int | None = None) -> _Plan:
+        """Choose victims that take ``wanted`` bytes together, or at most so many of them."""
+        plan, last = _Plan(), None
+        for _ in range(_MOST_PAGES):
+            if plan.size >= wanted:
+                break
+            page = self._index.lowest(last, _PAGE)
+            if not page:
+                plan.is_all = True
+                break
+            for candidate in self._evictable(page, plan):
+                if plan.size >= wanted or len(plan.victims) == most:
+                    return plan
+                plan.victims.append(candidate)
+                plan.size += candidate.size
+            last = page[-1]
+            await asyncio.sleep(0)  # A page takes the event loop a millisecond.
+        return plan
+
+    def _evictable(self, page: list[Candidate], plan: _Plan) -> Iterator[Candidate]:
+        protected = self.protect(page)
+        plan.spared += [candidate for candidate in page if candidate.digest in protected]
+        in_use = self._in_use(page)
+        for candidate in page:
+            if candidate.digest not in in_use and candidate.digest not in protected:
+                yield candidate
+
+    async def _execute(self, plan: _Plan, tally: Tally) -> None:
+        for first in range(0, len(plan.victims), _STEP):
+            step = plan.victims[first : first + _STEP]
+            in_use = self._in_use(step)
+            await self._remove([victim for victim in step if victim.digest not in in_use], tally)
+        if plan.victims or plan.spared:
+            last = (plan.victims or plan.spared)[-1]
+            await self._index.advance(last.priority, plan.spared)
+
+    async def _remove(self, victims: list[Candidate], tally: Tally) -> None:
+        """Remove files before rows: a row without a file is only a miss, and goes with the next pass."""
+        for victim in victims:
+            if not victim.is_manifest:
+                await self._store.delete(victim.digest)
+        for victim in await self._index.evict(victims):
+            tally.add("manifest" if victim.is_manifest else "blob", victim.size)
+
+    def _in_use(self, candidates: list[Candidate]) -> set[Digest]:
+        """Return what is being filled, or was used since uses were counted."""
+        filling = self._ledger.claims()
+        digests = (candidate.digest for candidate in candidates)
+        return {digest for digest in digests if digest in filling or digest in self._uses}
+
+
+@contextmanager
+def _resigned() -> Iterator[None]:
+    """Leave at what was done so far where the disk or the database fails."""
+    try:
+        yield
+    except (StoreFailed, MetadataFailed) as failure:
+        log.warning("eviction_failed", reason=str(failure))

@@ -1,0 +1,54 @@
+"""How much may be held, and how much of it has to go."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["Bounds", "Usage", "allowance", "excess", "shortage", "usual_reserve"]
+
+_RESERVE = 64 << 20
+_RESERVED_SHARE = 20
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """``max_size``: most bytes that may be held; ``min_free``: bytes that stay free on the disk.
+
+    Past ``high``, a share of what may be held, eviction begins, and goes on down to ``low``.
+    """
+
+    max_size: int | None
+    min_free: int
+    high: float
+    low: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """``held`` bytes, of which ``promised`` are still to be written; ``free`` bytes are left on the disk."""
+
+    held: int
+    promised: int
+    free: int
+
+
+def usual_reserve(total: int) -> int:
+    """Return what is left to others of a disk of ``total`` bytes: 64 MiB, or a twentieth of a small one."""
+    return min(_RESERVE, total // _RESERVED_SHARE)
+
+
+def allowance(usage: Usage, bounds: Bounds) -> int:
+    """Return how many bytes may be held: what the budget allows, and no more than the disk does."""
+    room = max(0, usage.held - usage.promised + usage.free - bounds.min_free)
+    return room if bounds.max_size is None else min(room, bounds.max_size)
+
+
+def shortage(usage: Usage, bounds: Bounds, wanted: int) -> int:
+    """Return how many bytes have to go before ``wanted`` more may come."""
+    return max(0, usage.held + wanted - allowance(usage, bounds))
+
+
+def excess(usage: Usage, bounds: Bounds) -> int:
+    """Return how many bytes had better go: none below the high mark, else all above the low one."""
+    allowed = allowance(usage, bounds)
+    return int(usage.held - bounds.low * allowed) if usage.held > bounds.high * allowed else 0

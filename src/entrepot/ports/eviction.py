@@ -1,0 +1,58 @@
+"""What is known of all content that may be evicted, in the order in which it goes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from entrepot.oci.digest import Digest
+
+__all__ = ["Candidate", "EvictionIndex", "Stored"]
+
+
+class Candidate(Struct, frozen=True, gc=False):
+    """A blob or a manifest as it was when looked up; ``size`` is what it takes on the disk, in bytes."""
+
+    digest: Digest
+    size: int
+    priority: float
+    last_used_at: float
+    is_manifest: bool
+
+
+class Stored(Struct, frozen=True, gc=False):
+    """How many blobs are recorded as stored, and what they take on the disk, in bytes."""
+
+    blobs: int
+    size: int
+
+
+class EvictionIndex(Protocol):
+    def stored(self) -> Stored:
+        """Tell the totals, kept in step with ``record_stored`` and ``forget_stored``: no scan."""
+        ...
+
+    def lowest(self, after: Candidate | None, limit: int) -> list[Candidate]:
+        """Page through blobs and manifests together, those that go first in front, beyond ``after``."""
+        ...
+
+    def candidates(self, digests: Sequence[Digest]) -> list[Candidate]:
+        """Look up what is known of these digests; one that is a blob and a manifest is there twice."""
+        ...
+
+    async def evict(self, victims: Sequence[Candidate]) -> list[Candidate]:
+        """Forget content, and all that only it gave a reason to keep: links, tags, lists, repositories.
+
+        Returns what has gone: not what was used or stored again since it was looked up.
+        """
+        ...
+
+    async def advance(self, reached: float, spared: Sequence[Candidate]) -> None:
+        """Keep that eviction has come to a priority; put those that may not go behind those that may."""
+        ...
+
+    async def give_back(self) -> bool:
+        """Return some room that nothing needs any more to the disk; tell whether there may be more."""
+        ...
