@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import gc
 import os
 import secrets
@@ -13,7 +12,7 @@ import ssl
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from importlib.metadata import version
 from operator import attrgetter
@@ -25,7 +24,7 @@ import uvloop
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.bounds import bounds_on
 from entrepot.config.certificates import load_pair
-from entrepot.config.data_folder import find_data_folder, prepare_data_folder
+from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
 from entrepot.config.forms import parse_listen
 from entrepot.config.schema import Settings, TlsSettings, UpstreamSettings
 from entrepot.engine.blobs import Blobs
@@ -43,6 +42,7 @@ from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
 from entrepot.errors import EntrepotError, MetadataFailed
 from entrepot.http.face import Face
+from entrepot.http.server.allocator import tune_allocator
 from entrepot.http.server.asgi import Scope
 from entrepot.http.server.limits import Limits, raise_descriptor_limit
 from entrepot.http.server.serve import Server
@@ -84,11 +84,6 @@ _NEED_RESTART = (
     "log.format",
 )
 
-# Of mallopt(3).
-_M_TRIM_THRESHOLD = -1
-_M_MMAP_THRESHOLD = -3
-_M_ARENA_MAX = -8
-
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     """Run the cache until SIGTERM or SIGINT; return the exit status.
@@ -100,7 +95,7 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     with closing(lines):
         configure_log(settings.log.level, settings.log.format, lines, coloured=sys.stderr.isatty())
         raise_descriptor_limit()
-        _tune_allocator()
+        tune_allocator()
         folder = prepare_data_folder(settings.data)
         lock = FolderLock(folder)
         try:
@@ -153,6 +148,7 @@ class Application:
         self._retired: list[RegistryUpstream] = []
         self._is_listening = False
         self._is_draining = False
+        self._is_read_only = not is_writable(folder)
         self._tasks = Tasks(_log_crash)
         self._store = FilesystemBlobs(folder)
         self._metadata = _open_metadata(folder)
@@ -182,7 +178,8 @@ class Application:
 
     async def start(self) -> None:
         await self._ledger.survey()
-        self._begin_upkeep()
+        if not self._is_read_only:
+            self._begin_upkeep()
         addresses = await self._listen(self._settings.listen)
         self._is_listening = True
         log.info(
@@ -300,7 +297,7 @@ class Application:
 
     def _build_face(self) -> Face:
         registry = Registry(self._sites, self._manifests, self._blobs, self._lists)
-        status = Status(self._obstacle, self._render_metrics)
+        status = Status(self._obstacle, self._warning, self._render_metrics)
         audit = self._audit if self._audit.is_wanted else None
         return Face(registry, status, self._metrics, audit, self._clock, via=self._via)
 
@@ -315,6 +312,11 @@ class Application:
 
     def _obstacle(self) -> str | None:
         return "draining" if self._is_draining else None
+
+    def _warning(self) -> str | None:
+        if self._is_read_only or not is_writable(self._folder):
+            return "the data folder is read-only: what is not in it is passed through and not kept"
+        return None
 
     def _render_metrics(self) -> bytes:
         self._metrics.connections().set(self._server.connections)
@@ -356,6 +358,9 @@ def _open_metadata(folder: Path) -> SqlMetadata:
     """Open the database, on a full disk too: it needs some room for its log even to be read."""
     ballast = Ballast(folder)
     path = folder / "entrepot.db"
+    if not is_writable(folder):
+        log.warning("data_folder_read_only", path=str(folder), advice="make it writable, then restart")
+        return SqlMetadata.visit(path)
     try:
         metadata = SqlMetadata.open(path)
     except MetadataFailed:
@@ -365,15 +370,6 @@ def _open_metadata(folder: Path) -> SqlMetadata:
         return SqlMetadata.open(path)
     ballast.take()
     return metadata
-
-
-def _tune_allocator() -> None:
-    """Have glibc keep the memory of chunks in transit: giving it back each time costs a sixth of a pull."""
-    with suppress(OSError, AttributeError):
-        mallopt = ctypes.CDLL(None).mallopt
-        mallopt(_M_MMAP_THRESHOLD, 8 << 20)
-        mallopt(_M_TRIM_THRESHOLD, 64 << 20)
-        mallopt(_M_ARENA_MAX, 2)
 
 
 def _log_crash(task: str, failure: BaseException) -> None:

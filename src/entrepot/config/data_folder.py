@@ -7,7 +7,7 @@ from pathlib import Path
 
 from entrepot.errors import SettingsInvalid
 
-__all__ = ["find_data_folder", "prepare_data_folder"]
+__all__ = ["find_data_folder", "is_writable", "prepare_data_folder"]
 
 _OF_THE_SYSTEM = Path("/var/lib/entrepot")
 _HERE = Path("data")
@@ -16,10 +16,12 @@ _HERE = Path("data")
 def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, local: Path = _HERE) -> Path:
     """Return the configured folder, else the system's where it may be written, else ``local``; make it.
 
-    Raises ``SettingsInvalid`` where it cannot be created or written.
+    One that is configured and holds a cache may be read-only: that much can be served.  Raises
+    ``SettingsInvalid`` where the folder cannot be created or written.
     """
     if configured is not None:
-        return _created(Path(configured))
+        folder = Path(configured)
+        return folder if _holds_cache(folder) else _created(folder)
     try:
         return _created(system)
     except SettingsInvalid:
@@ -40,10 +42,19 @@ def find_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, loca
     """
     folders = [Path(configured)] if configured is not None else [system, local]
     for folder in folders:
-        if (folder / "entrepot.db").exists():
+        if _holds_cache(folder):
             return folder
     named = " nor ".join(str(folder.absolute()) for folder in folders)
     raise SettingsInvalid(f"data: no cache in {named}; name its folder with --data or ENTREPOT_DATA")
+
+
+def is_writable(folder: Path) -> bool:
+    """Tell whether files can be made in it: by its permissions, and by how its file system is mounted."""
+    return os.access(folder, os.W_OK | os.X_OK)
+
+
+def _holds_cache(folder: Path) -> bool:
+    return (folder / "entrepot.db").exists()
 
 
 def _created(folder: Path) -> Path:
@@ -51,6 +62,9 @@ def _created(folder: Path) -> Path:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise SettingsInvalid(f"data: {folder} cannot be created: {error.strerror or error}") from error
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise SettingsInvalid(f"data: {folder} may not be written")
+    if not is_writable(folder):
+        raise SettingsInvalid(
+            f"data: {folder} may not be written, and holds no cache to serve:"
+            " make it writable, or name another with --data or ENTREPOT_DATA"
+        )
     return folder

@@ -15,10 +15,16 @@ _JSON = (b"content-type", b"application/json")
 
 
 class Status:
-    """``obstacle`` tells why requests had better go elsewhere, ``None`` if nothing speaks against it here."""
+    """``obstacle`` tells why requests had better go elsewhere, ``warning`` what else is wrong, if it is."""
 
-    def __init__(self, obstacle: Callable[[], str | None], render_metrics: Callable[[], bytes]) -> None:
+    def __init__(
+        self,
+        obstacle: Callable[[], str | None],
+        warning: Callable[[], str | None],
+        render_metrics: Callable[[], bytes],
+    ) -> None:
         self._obstacle = obstacle
+        self._warning = warning
         self._render_metrics = render_metrics
         self.pages = {b"/healthz": self._alive, b"/readyz": self._ready, b"/metrics": self._metrics}
 
@@ -29,7 +35,9 @@ class Status:
         """Answer by what is here alone: an upstream that is down is no reason to stop serving."""
         obstacle = self._obstacle()
         if obstacle is None:
-            await call.reply(200, [_JSON], msgspec.json.encode({"status": "ready"}))
+            warning = self._warning()
+            told = {"status": "ready"} if warning is None else {"status": "ready", "warning": warning}
+            await call.reply(200, [_JSON], msgspec.json.encode(told))
         else:
             await call.reply(503, [_JSON], msgspec.json.encode({"status": "not ready", "reason": obstacle}))
 

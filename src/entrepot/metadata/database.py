@@ -79,9 +79,12 @@ class Database:
 
     @classmethod
     def visit(cls, path: Path) -> Self:
-        """Open what another process may have open: nothing is created, migrated or moved aside."""
+        """Open what is not ours to change in form: nothing is created, migrated, moved aside or renewed.
+
+        Another process may have it open, or it may lie in a folder that can only be read.
+        """
         with translated(path):
-            return cls(path, _engine(path), is_visit=True)
+            return cls(path, _engine(path, _address(path)), is_visit=True)
 
     def find(self, statement: Select[*tuple[Any, ...]], **parameters: str | float) -> list[tuple[Any, ...]]:
         """Execute a SELECT whose every value is a named parameter.
@@ -127,7 +130,7 @@ class Database:
 
         Until that is done, look-ups and changes fail.
         """
-        if not self._damaged:
+        if not self._damaged or self._is_visit:
             return False
         self._look_up = _refuse
         self._reading.close()
@@ -229,9 +232,17 @@ def _refuse(_text: str, _parameters: dict[str, str | float]) -> Any:
     raise sqlite3.OperationalError("a new database is being made")
 
 
-def _engine(path: Path) -> Engine:
+def _address(path: Path) -> URL:
+    """Name the file so that it can be opened where no log can be made beside it, if there is none."""
+    if os.access(path.parent, os.W_OK):
+        return URL.create("sqlite", database=str(path))
+    how = {"mode": "ro"} if path.with_name(f"{path.name}-wal").exists() else {"immutable": "1"}
+    return URL.create("sqlite", database=path.absolute().as_uri(), query={**how, "uri": "true"})
+
+
+def _engine(path: Path, address: URL | None = None) -> Engine:
     engine = create_engine(
-        URL.create("sqlite", database=str(path)),
+        address or URL.create("sqlite", database=str(path)),
         paramstyle="named",
         poolclass=NullPool,
         # Transactions begin where Core says, see _begin, and not where the driver guesses.

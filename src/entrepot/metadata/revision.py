@@ -37,7 +37,7 @@ def bring_up_to_date(connection: Connection, path: Path, *, is_visit: bool = Fal
         )
     if is_visit:
         raise MetadataFailed(
-            f"{path} is of another version's schema: start the cache, which brings it up to date"
+            f"{path} is of an older version: start the cache on a folder it may write to bring it up to date"
         )
     _migrate(connection)
     log.info("metadata_migrated", path=str(path), before=current, after=known[-1])

@@ -17,15 +17,11 @@ class FolderLock:
 
     def __init__(self, folder: Path) -> None:
         """Raise ``StoreFailed`` where another process holds the folder; the message tells which."""
-        path = folder / "entrepot.lock"
-        try:
-            self._fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as failure:
-            raise StoreFailed(f"{path} cannot be opened: {failure.strerror}") from failure
+        self._fd = _opened(folder)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as failure:
-            holder = os.pread(self._fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+            holder = _holder(self._fd)
             os.close(self._fd)
             raise StoreFailed(
                 f"{folder} is in use by process {holder}: stop that one, or choose another data folder"
@@ -36,3 +32,21 @@ class FolderLock:
 
     def release(self) -> None:
         os.close(self._fd)
+
+
+def _opened(folder: Path) -> int:
+    """Open the file of the lock; where none can be made, the folder itself can still be locked."""
+    path = folder / "entrepot.lock"
+    flags = os.O_RDWR | os.O_CREAT
+    if not os.access(folder, os.W_OK):
+        path, flags = (path, os.O_RDONLY) if path.exists() else (folder, os.O_RDONLY)
+    try:
+        return os.open(path, flags | os.O_CLOEXEC, 0o600)
+    except OSError as failure:
+        raise StoreFailed(f"{path} cannot be opened: {failure.strerror}") from failure
+
+
+def _holder(fd: int) -> str:
+    with suppress(OSError):  # A folder's.
+        return os.pread(fd, 32, 0).decode("ascii", "replace").strip() or "unknown"
+    return "unknown"

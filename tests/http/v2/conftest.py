@@ -78,6 +78,7 @@ class Reply:
 class House:
     folder: Path
     obstacle: str | None = None
+    warning: str | None = None
     upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
     other: ScriptedUpstream = field(default_factory=ScriptedUpstream)
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(autojump=True))
@@ -104,9 +105,8 @@ class House:
         self.blobs = Blobs(self.sites, self.store, self.metadata, self.fills, uses)
         self.lists = Lists(self.sites, self.metadata, self.clock)
         registry = Registry(self.sites, self.manifests, self.blobs, self.lists)
-        self.face = Face(
-            registry, Status(lambda: self.obstacle, self.metrics.render), self.metrics, None, self.clock
-        )
+        status = Status(lambda: self.obstacle, lambda: self.warning, self.metrics.render)
+        self.face = Face(registry, status, self.metrics, None, self.clock)
 
     async def call(self, path: str, method: str = "GET", **headers: str) -> Reply:
         target, _, query = path.partition("?")

@@ -114,7 +114,10 @@ async def test_the_catalogue_tells_what_is_cached(house: House) -> None:
 
 async def test_supervisors_learn_how_it_is(house: House) -> None:
     assert (await house.call("/healthz")).status == 200
-    assert (await house.call("/readyz")).status == 200
+    assert (await house.call("/readyz")).json == {"status": "ready"}
+    house.warning = "the data folder is read-only"
+    reply = await house.call("/readyz")
+    assert (reply.status, reply.json) == (200, {"status": "ready", "warning": house.warning})
     house.obstacle = "draining"
     reply = await house.call("/readyz")
     assert (reply.status, reply.json["reason"]) == (503, "draining")
