@@ -49,7 +49,7 @@ from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
 from entrepot.jobs.mending import keep_sound
-from entrepot.jobs.schedule import every
+from entrepot.jobs.schedule import every, sample_lag
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.access import PullRules
@@ -73,6 +73,7 @@ _FLUSH_SECONDS = 5.0
 _BUDGET_SECONDS = 5.0
 _RECONCILE_SECONDS = 6 * 3600.0
 _AUDIT_SECONDS = 3600.0
+_LAG_SECONDS = 1.0
 _NEED_RESTART = (
     "listen",
     "tls",
@@ -144,6 +145,7 @@ class Application:
         self._via = f"1.1 entrepot-{secrets.token_hex(8)}"
         self._clock = _SystemClock()
         self._metrics = Metrics()
+        self._metrics.info(version("entrepot")).set(1)
         self._upstreams: dict[str, RegistryUpstream] = {}
         self._retired: list[RegistryUpstream] = []
         self._is_listening = False
@@ -234,6 +236,7 @@ class Application:
         work = {
             "keep the budget": every(_BUDGET_SECONDS, self._budget.tidy, clock, "keep the budget"),
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
+            "sample lag": sample_lag(_LAG_SECONDS, clock, self._metrics.loop_lag().observe),
             "tidy audit": every(_AUDIT_SECONDS, self._audit.tidy, clock, "tidy audit"),
             "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
             "mend database": keep_sound(self._metadata, reconcile, clock),

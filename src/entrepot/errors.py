@@ -22,7 +22,12 @@ __all__ = [
 
 
 class EntrepotError(Exception):
-    """Root of the failures this program raises on purpose."""
+    """Root of the failures this program raises on purpose.
+
+    ``is_remembered``: the upstream said so a moment ago, and was not asked again.
+    """
+
+    is_remembered = False
 
 
 class NotHere(EntrepotError):

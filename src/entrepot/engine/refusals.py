@@ -8,7 +8,7 @@ from collections.abc import Hashable
 
 from msgspec import Struct
 
-from entrepot.errors import NotHere
+from entrepot.errors import EntrepotError, NotHere
 
 __all__ = ["Refusals"]
 
@@ -16,7 +16,7 @@ _MOST = 20_000
 
 
 class _Refusal(Struct, frozen=True):
-    failure: Exception
+    failure: EntrepotError
     refused_at: float
     believed_until: float
 
@@ -33,7 +33,7 @@ class Refusals:
     def __len__(self) -> int:
         return len(self._refusals)
 
-    def note(self, key: Hashable, failure: Exception, now: float, believed_for: float) -> None:
+    def note(self, key: Hashable, failure: EntrepotError, now: float, believed_for: float) -> None:
         self._refusals.pop(key, None)
         while self._refusals and (len(self._refusals) >= _MOST or not _is_believed(self._oldest(), now)):
             self._refusals.popitem(last=False)
@@ -48,9 +48,11 @@ class Refusals:
         refusal = self._refusals.get(key)
         return refusal is not None and isinstance(refusal.failure, NotHere)
 
-    def failure(self, key: Hashable) -> Exception:
+    def failure(self, key: Hashable) -> EntrepotError:
         """Return what the upstream raised; ``key`` must be one that ``refused_at`` knows."""
-        return copy.copy(self._refusals[key].failure)
+        failure = copy.copy(self._refusals[key].failure)
+        failure.is_remembered = True
+        return failure
 
     def _oldest(self) -> _Refusal:
         return next(iter(self._refusals.values()))

@@ -39,6 +39,7 @@ class Cache(StrEnum):
     STALE = "stale"
     REVALIDATED = "revalidated"
     MISS = "miss"
+    NEGATIVE = "negative"
 
 
 class Answer(Struct, Generic[V], frozen=True):

@@ -7,6 +7,7 @@ from http import HTTPStatus
 
 import msgspec
 
+from entrepot.engine.revalidation import Cache
 from entrepot.errors import (
     BlobNotHere,
     EntrepotError,
@@ -46,6 +47,8 @@ async def reply_failure(call: Call, failure: EntrepotError) -> None:
     """Answer with the row of the failure's nearest kind."""
     status, code = next(PROBLEMS[kind] for kind in type(failure).__mro__ if kind in PROBLEMS)
     headers: Headers = []
+    if failure.is_remembered:
+        call.cache = Cache.NEGATIVE
     if isinstance(failure, RateLimited | UpstreamDown) and failure.retry_after is not None:
         headers.append((b"retry-after", str(max(1, math.ceil(failure.retry_after))).encode()))
     await _reply(call, status, code, str(failure), headers)

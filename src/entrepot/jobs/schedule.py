@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
 
-__all__ = ["every"]
+__all__ = ["every", "sample_lag"]
 
 
 async def every(
@@ -26,3 +26,11 @@ async def every(
         except Exception:  # noqa: BLE001 - the outermost frame of a run: the job goes on whatever it was.
             log.exception("job_failed", job=job)
         await clock.sleep(seconds)
+
+
+async def sample_lag(seconds: float, clock: Clock, observe: Callable[[float], object]) -> None:
+    """Tell every so many seconds by how much a wake-up came late, until cancelled."""
+    while True:
+        due = clock.monotonic() + seconds
+        await clock.sleep(seconds)
+        observe(max(0.0, clock.monotonic() - due))

@@ -52,8 +52,8 @@ class Metrics:
     """What is counted, in a registry of its own.
 
     Words of the labels: ``kind`` is manifest, blob, tags, referrers, catalog or other;
-    ``outcome`` of a request is hit, revalidated, stale, miss, error or none, of an upstream's
-    answer ok, not_found, refused, rate_limited, timeout or error.
+    ``outcome`` of a request is hit, revalidated, stale, miss, negative, error or none, of an
+    upstream's answer ok, not_found, refused, rate_limited, timeout or error.
     """
 
     def __init__(self) -> None:
@@ -65,6 +65,10 @@ class Metrics:
         self._registry.register(self.request)
         self._table += self.request.table
         self.connections = self._gauge("connections", "", "Open connections of clients.")
+        self.loop_lag = self._histogram(
+            "event_loop_lag_seconds", "", "Seconds by which what was due ran late, sampled each second."
+        )
+        self.info = self._gauge("info", "version", "1; the label tells what runs.")
         self._measure_engine()
         self._measure_upstreams()
         self._measure_room()
@@ -103,8 +107,17 @@ class Metrics:
         self.endpoint_health = gauge(
             "endpoint_health", "upstream endpoint", "The endpoint's breaker: 0 up, 1 probing, 2 down."
         )
+        self.endpoint_retry = gauge(
+            "endpoint_retry_seconds", "upstream endpoint", "Seconds until it may be asked again; 0 for now."
+        )
+        self.endpoint_waiting = gauge(
+            "endpoint_waiting_requests", "upstream endpoint", "Requests that wait for a connection to it."
+        )
         self.ratelimit = gauge("ratelimit_limit", "upstream", "Requests that the upstream allows.")
         self.ratelimit_remaining = gauge("ratelimit_remaining", "upstream", "Requests that are left of it.")
+        self.ratelimit_window = gauge(
+            "ratelimit_window_seconds", "upstream", "Seconds after which a request does not count any more."
+        )
 
     def _measure_room(self) -> None:
         counter, gauge = self._counter, self._gauge

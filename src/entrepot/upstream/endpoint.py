@@ -34,7 +34,7 @@ class ConnectionQueue:
         self._host = host
         self._places = asyncio.Semaphore(places)
         self._deadline = deadline
-        self._waiting = 0
+        self.waiting = 0
 
     @property
     def is_full(self) -> bool:
@@ -43,9 +43,9 @@ class ConnectionQueue:
     @asynccontextmanager
     async def place(self) -> AsyncIterator[None]:
         """Wait for a place and hold it; raise ``Busy`` when the wait or the queue is too long."""
-        if self._waiting >= _LONGEST_QUEUE:
-            raise Busy(f"{self._waiting} requests to {self._host} are waiting; raise max_connections")
-        self._waiting += 1
+        if self.waiting >= _LONGEST_QUEUE:
+            raise Busy(f"{self.waiting} requests to {self._host} are waiting; raise max_connections")
+        self.waiting += 1
         try:
             async with asyncio.timeout(self._deadline):
                 await self._places.acquire()
@@ -54,7 +54,7 @@ class ConnectionQueue:
                 f"no connection to {self._host} became free in {self._deadline:g} s; raise max_connections"
             ) from error
         finally:
-            self._waiting -= 1
+            self.waiting -= 1
         try:
             yield
         finally:
@@ -153,6 +153,11 @@ class Endpoint:
     def longest_wait(self) -> float:
         """Seconds for which the oldest request that has no answer yet has been waiting; 0 for none."""
         return self._clock.monotonic() - self._asked_at[0] if self._asked_at else 0.0
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a place."""
+        return self._connections.waiting + self._downloads.waiting
 
     def probe(self) -> None:
         """Note that it is about to be asked: if it is half open, others hold back meanwhile."""

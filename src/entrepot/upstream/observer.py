@@ -43,14 +43,18 @@ class Observer:
         if (told := rate_limit(headers)) is not None:
             self._metrics.ratelimit(self._upstream).set(told.limit)
             self._metrics.ratelimit_remaining(self._upstream).set(told.remaining)
+            if told.window is not None:
+                self._metrics.ratelimit_window(self._upstream).set(told.window)
 
     def watch(self, endpoint: Endpoint) -> None:
-        """Show an endpoint's health as it is whenever the metrics are read, and log its changes.
+        """Show how an endpoint is whenever the metrics are read, and log when its health changes.
 
         Time alone changes it; the log says that it is up when it has answered again.
         """
-        gauge = self._metrics.endpoint_health(self._upstream, endpoint.url)
-        gauge.set_function(lambda: _HEALTHS[endpoint.health])
+        metrics, labels = self._metrics, (self._upstream, endpoint.url)
+        metrics.endpoint_health(*labels).set_function(lambda: _HEALTHS[endpoint.health])
+        metrics.endpoint_retry(*labels).set_function(lambda: endpoint.retry_after)
+        metrics.endpoint_waiting(*labels).set_function(lambda: endpoint.waiting)
         endpoint.changed = lambda reason: self._changed(endpoint, reason)
 
     def _changed(self, endpoint: Endpoint, reason: str | None) -> None:

@@ -102,3 +102,18 @@ async def test_a_failure_is_told_as_it_is(
 async def test_a_missing_manifest_is_unknown(house: House) -> None:
     reply = await house.call("/v2/library/demo/manifests/latest")
     assert (reply.status, reply.code) == (404, "MANIFEST_UNKNOWN")
+
+
+async def test_what_the_upstream_refused_a_moment_ago_is_counted_as_not_asked(house: House) -> None:
+    for _ in range(3):
+        assert (await house.call("/v2/library/none/manifests/1")).status == 404
+    house.clock.advance(3600)
+    assert (await house.call("/v2/library/none/manifests/1")).status == 404
+    lines = (await house.call("/metrics")).body.decode().splitlines()
+    counted = {
+        outcome: line.split()[-1]
+        for line in lines
+        for outcome in ("negative", "error")
+        if line.startswith("entrepot_requests_total{") and f'outcome="{outcome}"' in line
+    }
+    assert counted == {"negative": "2.0", "error": "2.0"}

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Callable
 
@@ -12,6 +13,8 @@ from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_wire import Fault
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.observer import Observer
 from entrepot.upstream.registry import RegistryUpstream
 
 TAG = Tag("1")
@@ -63,10 +66,8 @@ async def test_the_rate_limit_is_shown_as_it_was_last_told(
             "ratelimit-remaining": f"{left};w=21600",
         }
         await upstream.head_manifest("app", TAG)
-    told = [
-        _value(metrics, name, upstream="fake.test") for name in ("ratelimit_limit", "ratelimit_remaining")
-    ]
-    assert told == [100, 98]
+    names = ("ratelimit_limit", "ratelimit_remaining", "ratelimit_window_seconds")
+    assert [_value(metrics, name, upstream="fake.test") for name in names] == [100, 98, 21600]
 
 
 async def test_the_health_of_an_endpoint_follows_its_breaker(
@@ -74,13 +75,38 @@ async def test_the_health_of_an_endpoint_follows_its_breaker(
 ) -> None:
     upstream = connect(registry.url)
     registry.misbehave("manifest", Fault(status=429, headers={"Retry-After": "60"}))
-    shown = [_value(metrics, "endpoint_health", endpoint=registry.url)]
+
+    def shown() -> list[float | None]:
+        names = ("endpoint_health", "endpoint_retry_seconds")
+        return [_value(metrics, name, endpoint=registry.url) for name in names]
+
+    assert shown() == [0, 0]
     with pytest.raises(RateLimited):
         await upstream.get_manifest("app", TAG)
-    shown.append(_value(metrics, "endpoint_health", endpoint=registry.url))
+    assert shown() == [2, 60]
     clock.advance(60)
-    shown.append(_value(metrics, "endpoint_health", endpoint=registry.url))
-    assert shown == [0, 2, 0]
+    assert shown() == [0, 0]
+
+
+async def test_those_who_wait_for_a_connection_are_shown(metrics: Metrics, clock: VirtualClock) -> None:
+    endpoint = Endpoint("https://a.test", clock, 8)
+    Observer("fake.test", metrics).watch(endpoint)
+
+    def waiting() -> float | None:
+        return _value(metrics, "endpoint_waiting_requests", endpoint="https://a.test")
+
+    async def ask(*, for_download: bool) -> None:
+        async with endpoint.place(for_download=for_download):
+            await asyncio.sleep(3600)
+
+    asked = [asyncio.create_task(ask(for_download=number < 9)) for number in range(12)]
+    await asyncio.sleep(0)
+    await asyncio.sleep(0)
+    assert waiting() == 4
+    for task in asked:
+        task.cancel()
+    await asyncio.wait(asked)
+    assert waiting() == 0
 
 
 async def test_the_log_tells_once_that_an_endpoint_fails_and_once_that_it_is_back(
