@@ -174,9 +174,9 @@ class Application:
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._audit = self._build_audit(settings, lines)
         self._tls = _tls_context(settings.tls)
-        self._server = Server(
-            self._build_face(), tls=self._tls, limits=Limits.of_process(), on_error=_log_error
-        )
+        self._face = self._build_face()
+        limits = Limits.of_process()
+        self._server = Server(self._face, tls=self._tls, limits=limits, on_error=_log_error)
 
     async def start(self) -> None:
         await self._ledger.survey()
@@ -215,6 +215,7 @@ class Application:
             log.info("draining", connections=self._server.connections)
         async with AsyncExitStack() as ending:  # Ended in reverse, each though another failed to.
             ending.callback(self._audit.close)
+            ending.callback(self._face.flush)
             ending.callback(self._store.close)
             ending.push_async_callback(self._metadata.close)
             for upstream in [*self._upstreams.values(), *self._retired]:

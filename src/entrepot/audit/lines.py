@@ -14,12 +14,12 @@ _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(RequestEntry | ActionEntry)
 
 
-def as_json(entry: AuditEntry) -> bytes:
+def as_json(*entries: AuditEntry) -> bytes:
     try:
-        return _ENCODER.encode(entry) + b"\n"
+        return _ENCODER.encode_lines(entries)
     except UnicodeEncodeError:
         # A lone surrogate, from a header's bytes, which is no text that could be read again.
-        return _ENCODER.encode(_as_unicode(msgspec.to_builtins(entry))) + b"\n"
+        return _ENCODER.encode_lines([_as_unicode(msgspec.to_builtins(entry)) for entry in entries])
 
 
 def as_text(entry: AuditEntry) -> bytes:

@@ -56,12 +56,12 @@ class AuditTrail:
         """Tell whether anything becomes of an entry."""
         return self._kept is not None or self._log is not None
 
-    def record(self, entry: AuditEntry) -> None:
-        line = as_json(entry)
+    def record(self, *entries: AuditEntry) -> None:
+        lines = as_json(*entries)
         if self._kept is not None:
-            self._kept.put(line)
+            self._kept.put(lines)
         if self._log is not None:
-            self._log.put(line if self._style == "json" else as_text(entry))
+            self._log.put(lines if self._style == "json" else b"".join(map(as_text, entries)))
 
     async def query(self, query: AuditQuery, limit: int, cursor: str | None = None) -> AuditPage:
         return await asyncio.to_thread(read_page, self._folder, query, limit, cursor)

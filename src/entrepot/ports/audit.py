@@ -22,7 +22,9 @@ class InvalidCursor(ValueError):
     """The text is no cursor that a page has given."""
 
 
-class RequestEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request"):
+class RequestEntry(
+    Struct, frozen=True, kw_only=True, omit_defaults=True, tag_field="event", tag="request", gc=False
+):
     """A request and how it was answered.
 
     ``remote`` is the client's address.  ``reference`` is what was asked for, ``digest`` the
@@ -93,8 +95,8 @@ class AuditPage(Struct, frozen=True):
 
 
 class AuditLog(Protocol):
-    def record(self, entry: AuditEntry) -> None:
-        """Take an entry, at once and without failing: what cannot be written is counted."""
+    def record(self, *entries: AuditEntry) -> None:
+        """Take entries, at once and without failing: what cannot be written is counted."""
         ...
 
     async def query(self, query: AuditQuery, limit: int, cursor: str | None = None) -> AuditPage:

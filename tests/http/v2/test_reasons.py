@@ -29,6 +29,7 @@ def logged(house: House) -> Callable[[], list[dict[str, Any]]]:
     house.face._audit = AuditTrail(silent, house.folder, house.clock.now, house.metrics, log=writer)
 
     def lines() -> list[dict[str, Any]]:
+        house.face.flush()
         writer.close()
         return [json.loads(line) for line in stream.getvalue().splitlines()]
 

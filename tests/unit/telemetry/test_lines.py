@@ -102,7 +102,7 @@ def test_what_was_written_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
         assert disk.emptied.wait(10)
         # The room is given back after the write: the next line may come too early for it.
         for _ in range(1000):
-            if not writer._held_bytes:
+            if writer._taken_bytes == writer._passed_bytes:
                 break
             threading.Event().wait(0.01)
     writer.close()
@@ -122,7 +122,7 @@ def test_what_is_refused_is_counted_and_the_thread_goes_on() -> None:
     disk, tally = FullDisk(1), Tally()
     writer = LineWriter(disk.write, "lines")
     writer.dropped = tally
-    writer.put(b"x" * lines._BATCH_BYTES)
+    writer.put(b"x" * lines._BATCH_BYTES + b"\n")
     writer.put(b"y\n")
     writer.close()
     assert (tally.lines, disk.taken) == (1, [b"y\n"])
