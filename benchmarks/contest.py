@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from benchmarks.content import MANIFEST_TYPE, Content
 from benchmarks.load import download_speed, download_together, requests_per_second
-from benchmarks.memory import peak_resident, proportional_size
 from benchmarks.nginx import Nginx
 from benchmarks.table import ENTREPOT, NGINX, REGISTRY
+from benchmarks.usage import peak_resident, processor_seconds, proportional_size
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
@@ -32,6 +33,13 @@ Cache = CacheProgram | RegistryProgram
 _FAILURES = (RuntimeError, OSError, subprocess.SubprocessError)
 _LAYERS = [bytes([number]) * 100_000 for number in range(7)]
 _TAG = "/v2/library/bench/manifests/1"
+_UNWATCHED: Mapping[str, Any] = {"log": {"access": False}, "audit": {"enabled": False}}
+_WATCHED: Mapping[str, Any] = {
+    "audit": {"syslog": "tcp://127.0.0.1:9", "webhook": {"url": "http://127.0.0.1:9"}}
+}
+"""Log and audit files are on by default; to collectors that are away, so that only being ready counts."""
+_WRITTEN_AFTER = 0.5
+"""Seconds in which what is held in memory has been written."""
 _ASKED_UNTIL_KNOWN = 5
 _ASKED_ONCE_KNOWN = 20
 
@@ -56,6 +64,7 @@ class Contest:
             self._note("herd", name, partial(self._herd, name))
             self._note("first", name, partial(self._first_pull, name))
             self._note("idle", name, partial(self._idle_memory, name))
+        self._compare_watched(rounds)
         self._note("idle", NGINX, partial(proportional_size, self._nginx.pid))
         self._note("crowd", ENTREPOT, partial(self._crowd, ENTREPOT))
         self._hung_upstream()
@@ -137,6 +146,27 @@ class Contest:
             download_together(cache.url + self._content.blob_path("crowd"), self._content.size("crowd"), 200)
             return peak_resident(cache.pid)
 
+    # With all that watches: a line of every request in the log and in the audit files.
+
+    def _compare_watched(self, rounds: int) -> None:
+        with self._fresh(ENTREPOT, **_UNWATCHED) as unwatched, self._fresh(ENTREPOT, **_WATCHED) as watched:
+            for cache in (unwatched, watched):
+                _manifest(cache.url, self._content.tag_path)
+            self._note("on idle", ENTREPOT, partial(proportional_size, watched.pid))
+            for _ in range(3 * rounds):  # Short turns: what is compared is near.
+                self._note("watched", ENTREPOT, partial(self._watched_share, unwatched, watched))
+
+    def _watched_share(self, unwatched: Cache, watched: Cache) -> float:
+        """Return the share of the answers for a second of a processor that watching leaves."""
+        return self._effort(unwatched) / self._effort(watched)
+
+    def _effort(self, cache: Cache) -> float:
+        """Return the seconds of a processor that a warm tag takes: time would tell of its neighbours too."""
+        before = processor_seconds(cache.pid)
+        answers = requests_per_second(cache.url + self._content.tag_path, 1)
+        time.sleep(_WRITTEN_AFTER)
+        return (processor_seconds(cache.pid) - before) / answers
+
     # Before an upstream that counts and misbehaves.
 
     def _first_pull(self, name: str) -> float:
@@ -158,20 +188,24 @@ class Contest:
                 self._note("known", ENTREPOT, partial(_slowest, cache.url, _ASKED_ONCE_KNOWN))
 
     @contextmanager
-    def _fresh(self, name: str, upstream: str | dict[str, object] | None = None) -> Iterator[Cache]:
+    def _fresh(
+        self, name: str, upstream: str | dict[str, object] | None = None, **settings: Any
+    ) -> Iterator[Cache]:
         """Run a contestant with nothing cached; nothing of it is left."""
         folder = self._folder / f"{name}-{next(self._numbers)}"
         source = upstream or self._nginx.upstream_url
         try:
-            with _contestant(name, folder, source) as cache:
+            with _contestant(name, folder, source, settings) as cache:
                 yield cache
         finally:
             shutil.rmtree(folder, ignore_errors=True)
 
 
-def _contestant(name: str, folder: Path, upstream: str | dict[str, object]) -> Cache:
+def _contestant(
+    name: str, folder: Path, upstream: str | dict[str, object], settings: Mapping[str, Any]
+) -> Cache:
     if name == ENTREPOT:
-        return CacheProgram(folder, {"docker.io": upstream})
+        return CacheProgram(folder, {"docker.io": upstream}, **settings)
     return RegistryProgram(folder, remote=str(upstream))
 
 
