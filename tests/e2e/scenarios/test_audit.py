@@ -109,7 +109,7 @@ def _events(cache: CacheProgram, size: int) -> list[str]:
         for line in cache.log.read_text()[size:].splitlines(keepends=True)
         if line.endswith("\n")
     ]
-    return [line["event"] for line in lines if line["event"] != "request"]
+    return [line["event"] for line in lines if line["event"].startswith("audit_")]
 
 
 def test_a_folder_that_cannot_be_written_is_told_once_and_serving_goes_on(
