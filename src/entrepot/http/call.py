@@ -7,8 +7,7 @@ from urllib.parse import parse_qsl
 
 from entrepot.engine.pieces import Piece, Span
 from entrepot.http.server.asgi import Headers, Scope, Send
-from entrepot.oci.digest import Digest
-from entrepot.oci.reference import Reference, Repository
+from entrepot.oci.reference import Repository
 
 __all__ = ["API_VERSION", "Call"]
 
@@ -40,8 +39,8 @@ class Call:
         self.method: str = scope["method"]
         self.kind = "other"
         self.repository: Repository | None = None
-        self.reference: Reference | None = None
-        self.digest: Digest | None = None
+        self.reference: str | None = None
+        self.digest: str | None = None
         """The content that the reference means."""
         self.user: str | None = None
         self.cache: str | None = None

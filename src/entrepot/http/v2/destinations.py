@@ -44,14 +44,19 @@ ServerRoute = Base | CatalogRoute | Malformed | Unsupported | NotRegistry
 
 class ReadyManifest(Struct, frozen=True):
     answer: Answer[StoredManifest]
+    digest: str
     headers: Headers
 
 
 class ToRepository(Struct):
-    """``ready``: the last answer that went there, as long as it may be given again."""
+    """``reference``: the tag or digest that is named, in the words of the log.
+
+    ``ready``: the last answer that went there, as long as it may be given again.
+    """
 
     route: RepositoryRoute
     repository: Repository
+    reference: str | None
     ready: ReadyManifest | None = None
 
 
@@ -89,9 +94,21 @@ def _resolve(route: Route, namespace: str | None, host: str | None, table: Upstr
     match route:
         case ManifestRoute() | BlobRoute() | TagsRoute() | ReferrersRoute():
             repository = resolve(route.host, namespace, host, route.name, table)
-            return ToRepository(route, repository) if isinstance(repository, Repository) else repository
+            if not isinstance(repository, Repository):
+                return repository
+            return ToRepository(route, repository, _reference(route))
         case Base() | CatalogRoute():
             upstream = resolve_upstream(route.host, namespace, host, table)
             return upstream if isinstance(upstream, NoSuchUpstream) else ToServer(route, upstream)
         case _:
             return ToServer(route)
+
+
+def _reference(route: RepositoryRoute) -> str | None:
+    match route:
+        case ManifestRoute():
+            return str(route.reference)
+        case BlobRoute() | ReferrersRoute():
+            return str(route.digest)
+        case TagsRoute():
+            return None

@@ -23,11 +23,11 @@ async def get_manifest(
         answer = await manifests.pull(destination.repository, reference)
         manifest = answer.value
         headers = content_headers(call, manifest.digest, manifest.media_type) + stale_headers(answer.age)
-        ready = ReadyManifest(answer, headers)
+        ready = ReadyManifest(answer, str(manifest.digest), headers)
         destination.ready = ready if answer.until and len(manifest.content) <= _LARGEST_READY else None
     call.cache = ready.answer.cache
     manifest = ready.answer.value
-    call.digest = manifest.digest
+    call.digest = ready.digest
     if_none_match = call.header(b"if-none-match")
     if if_none_match is not None and etag_matches(if_none_match, f'"{manifest.digest}"'):
         await call.reply_not_modified(ready.headers)

@@ -82,19 +82,19 @@ class Registry:
     async def _answer_for_repository(self, call: Call, destination: ToRepository) -> None:
         route = destination.route
         call.repository = repository = destination.repository
+        call.reference = destination.reference
         match route:
             case ManifestRoute():
-                call.kind, call.reference = "manifest", route.reference
+                call.kind = "manifest"
                 await get_manifest(call, destination, route.reference, self._manifests)
             case BlobRoute():
-                call.kind, call.reference = "blob", route.digest
-                call.digest = route.digest
+                call.kind, call.digest = "blob", destination.reference
                 await get_blob(call, repository, route.digest, self._blobs)
             case TagsRoute():
                 call.kind = "tags"
                 await list_tags(call, repository, route.name, self._lists)
             case ReferrersRoute():
-                call.kind, call.reference = "referrers", route.digest
+                call.kind = "referrers"
                 await list_referrers(call, repository, route.digest, self._lists)
             case _:
                 assert_never(route)
