@@ -35,9 +35,10 @@ _LAYERS = [bytes([number]) * 100_000 for number in range(7)]
 _TAG = "/v2/library/bench/manifests/1"
 _UNWATCHED: Mapping[str, Any] = {"log": {"access": False}, "audit": {"enabled": False}}
 _WATCHED: Mapping[str, Any] = {
-    "audit": {"syslog": "tcp://127.0.0.1:9", "webhook": {"url": "http://127.0.0.1:9"}}
+    "audit": {"syslog": "tcp://127.0.0.1:9", "webhook": {"url": "http://127.0.0.1:9"}},
+    "telemetry": {"otlp_endpoint": "http://127.0.0.1:9", "trace_share": "1%"},
 }
-"""Log and audit files are on by default; to collectors that are away, so that only being ready counts."""
+"""All that may be on; to collectors that are away, so that only being ready counts."""
 _WRITTEN_AFTER = 0.5
 """Seconds in which what is held in memory has been written."""
 _ASKED_UNTIL_KNOWN = 5
@@ -149,10 +150,12 @@ class Contest:
     # With all that watches: a line of every request in the log and in the audit files.
 
     def _compare_watched(self, rounds: int) -> None:
-        with self._fresh(ENTREPOT, **_UNWATCHED) as unwatched, self._fresh(ENTREPOT, **_WATCHED) as watched:
+        with self._fresh(ENTREPOT, **_WATCHED) as watched:
+            _manifest(watched.url, self._content.tag_path)
+            self._note("on idle", ENTREPOT, partial(proportional_size, watched.pid))
+        with self._fresh(ENTREPOT, **_UNWATCHED) as unwatched, self._fresh(ENTREPOT) as watched:
             for cache in (unwatched, watched):
                 _manifest(cache.url, self._content.tag_path)
-            self._note("on idle", ENTREPOT, partial(proportional_size, watched.pid))
             for _ in range(3 * rounds):  # Short turns: what is compared is near.
                 self._note("watched", ENTREPOT, partial(self._watched_share, unwatched, watched))
 

@@ -65,6 +65,8 @@ from entrepot.storage.lock import FolderLock
 from entrepot.telemetry.lines import LineWriter, write_whole
 from entrepot.telemetry.log import configure_log, log, set_level
 from entrepot.telemetry.metrics import Metrics
+from entrepot.telemetry.otlp import exporting
+from entrepot.telemetry.trace import trace
 from entrepot.upstream.registry import RegistryUpstream
 
 __all__ = ["scrubbing", "serve"]
@@ -81,6 +83,7 @@ _NEED_RESTART = (
     "cache.memory",
     "cache.scrub",
     "audit",
+    "telemetry",
     "log.access",
     "log.format",
 )
@@ -93,7 +96,8 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     folder cannot be used, or nobody can be listened to.
     """
     lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
-    with closing(lines):
+    telemetry = settings.telemetry
+    with closing(lines), exporting(telemetry.otlp_endpoint, telemetry.trace_share / 100):
         configure_log(settings.log.level, settings.log.format, lines, coloured=sys.stderr.isatty())
         raise_descriptor_limit()
         tune_allocator()
@@ -145,6 +149,7 @@ class Application:
         self._via = f"1.1 entrepot-{secrets.token_hex(8)}"
         self._clock = _SystemClock()
         self._metrics = Metrics()
+        trace.dropped = self._metrics.spans_dropped().inc
         self._metrics.info(version("entrepot")).set(1)
         self._upstreams: dict[str, RegistryUpstream] = {}
         self._retired: list[RegistryUpstream] = []
@@ -290,13 +295,9 @@ class Application:
     def _build_audit(self, settings: Settings, lines: LineWriter | None) -> AuditTrail:
         if lines is not None:
             lines.dropped = self._metrics.log_lines_dropped().inc
+        said = lines if settings.log.access else None
         return AuditTrail(
-            settings.audit,
-            self._folder,
-            self._clock.now,
-            self._metrics,
-            log=lines if settings.log.access else None,
-            style=settings.log.format,
+            settings.audit, self._folder, self._clock.now, self._metrics, log=said, style=settings.log.format
         )
 
     def _build_face(self) -> Face:

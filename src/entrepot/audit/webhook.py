@@ -5,9 +5,6 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
-from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
-from urllib.parse import urlsplit
 
 import msgspec
 
@@ -16,10 +13,10 @@ from entrepot.audit.lines import read_line
 from entrepot.config.certificates import load_authorities
 from entrepot.config.schema import WebhookSettings
 from entrepot.ports.audit import ActionEntry
+from entrepot.telemetry.post import Poster
 
 __all__ = ["WebhookTarget"]
 
-_DEADLINE = 10.0
 _TYPE = "application/cloudevents-batch+json; charset=utf-8"
 
 
@@ -39,41 +36,23 @@ class WebhookTarget:
     """Raises ``SettingsInvalid`` when the file of authorities is of no use."""
 
     def __init__(self, settings: WebhookSettings) -> None:
-        self._url = urlsplit(settings.url)
-        self._context = ssl.create_default_context()
+        context = ssl.create_default_context()
         if settings.ca_file is not None:
-            load_authorities(self._context, settings.ca_file)
-        self._headers = {"Content-Type": _TYPE}
+            load_authorities(context, settings.ca_file)
+        headers = {"Content-Type": _TYPE}
         if settings.token is not None:
-            self._headers["Authorization"] = f"Bearer {settings.token.reveal()}"
+            headers["Authorization"] = f"Bearer {settings.token.reveal()}"
+        self._poster = Poster(settings.url, headers, context)
         self._source = f"/entrepot/{socket.gethostname()}"
 
     def send(self, lines: Sequence[KeptLine]) -> None:
-        """Post all lines as one batch: any answer but a 2xx is a failure."""
+        """Post all lines as one batch."""
         events = [event for line in lines if (event := self._event(line)) is not None]
-        if not events:
-            return
-        try:
-            status = self._post(msgspec.json.encode(events))
-        except HTTPException as failure:
-            raise ConnectionError(f"{self._url.hostname} answered no HTTP: {failure!r}") from failure
-        if not 200 <= status < 300:
-            raise ConnectionError(f"{self._url.hostname} answered {status}")
+        if events:
+            self._poster.post(msgspec.json.encode(events))
 
     def close(self) -> None:
         """Nothing is open between two batches."""
-
-    def _post(self, body: bytes) -> int:
-        target = self._url._replace(scheme="", netloc="", fragment="").geturl() or "/"
-        with closing(self._connection()) as connection:
-            connection.request("POST", target, body, self._headers)
-            return connection.getresponse().status
-
-    def _connection(self) -> HTTPConnection:
-        host, port = self._url.hostname or "", self._url.port
-        if self._url.scheme == "https":
-            return HTTPSConnection(host, port, timeout=_DEADLINE, context=self._context)
-        return HTTPConnection(host, port, timeout=_DEADLINE)
 
     def _event(self, line: KeptLine) -> _Event | None:
         """Wrap the line as it is; ``None`` for one that was torn."""

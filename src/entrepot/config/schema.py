@@ -25,6 +25,7 @@ __all__ = [
     "ScrubSettings",
     "Settings",
     "TagRule",
+    "TelemetrySettings",
     "TimeoutSettings",
     "TlsSettings",
     "UpstreamSettings",
@@ -224,6 +225,19 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ca_file: Annotated[File | None, Meta(description="PEM file of authorities to trust as well.")] = None
 
 
+class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    otlp_endpoint: Annotated[
+        Webhook | None,
+        Meta(
+            description="Base URL of a collector of traces, OTLP over HTTP. Without it, what the environment"
+            " variable OTEL_EXPORTER_OTLP_ENDPOINT says; without either, nothing is traced."
+        ),
+    ] = None
+    trace_share: Annotated[
+        Percent, Meta(description="Share of the requests that are traced, where traceparent does not decide.")
+    ] = Percent(100)
+
+
 class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     enabled: Annotated[bool, Meta(description="Keep a line of every request and every action.")] = True
     folder: Annotated[
@@ -294,6 +308,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     )
     audit: Annotated[AuditSettings, Meta(description="What is kept of who asked what.")] = field(
         default_factory=AuditSettings
+    )
+    telemetry: Annotated[TelemetrySettings, Meta(description="Who is told what requests wait for.")] = field(
+        default_factory=TelemetrySettings
     )
     upstreams: Annotated[
         dict[UpstreamName, UpstreamSettings],

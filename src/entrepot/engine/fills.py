@@ -16,6 +16,7 @@ from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.metrics import Metrics
+from entrepot.telemetry.trace import Span, trace
 
 __all__ = ["Fills"]
 
@@ -35,6 +36,7 @@ class Fills:
     ) -> None:
         self._metrics = metrics
         self._parts = FillParts(store, budget, clock, tasks, stored, self._settled)
+        self._spans: dict[Fill, Span] = {}
         self._fills: dict[Digest, Fill] = {}
         self._over: set[Fill] = set()
         self._openings = Flights[Digest, Fill]()
@@ -91,6 +93,8 @@ class Fills:
         fill = Fill(source, await self._spool(source.digest), size, claim, self._parts)
         self._fills[fill.digest] = fill
         upstream = source.repository.upstream
+        if (span := trace.begin("fill")) is not None:
+            self._spans[fill] = span
         self._metrics.fills(upstream, "started").inc()
         self._metrics.fills_running(upstream).inc()
         return fill
@@ -108,8 +112,15 @@ class Fills:
             del self._fills[fill.digest]
             self._over.add(fill)
             upstream = fill.sources[0].repository.upstream
+            self._end_span(fill, upstream)
             self._metrics.fills(upstream, fill.outcome).inc()
             self._metrics.fills_running(upstream).dec()
         if fill in self._over and fill.is_idle:
             self._over.remove(fill)
             _ = self._closings.launch(fill, fill.close)
+
+    def _end_span(self, fill: Fill, upstream: str) -> None:
+        span = self._spans.pop(fill, None)
+        if span is not None:
+            attributes = {"entrepot.upstream": upstream, "entrepot.reference": str(fill.digest)}
+            span.end(fill.outcome if fill.outcome == "failed" else None, **attributes)

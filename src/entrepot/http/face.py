@@ -15,6 +15,7 @@ from entrepot.ports.audit import AuditLog, RequestEntry
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
+from entrepot.telemetry.trace import Span, trace
 
 __all__ = ["Face"]
 
@@ -42,6 +43,7 @@ class Face:
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
         call = Call(scope, send)
+        span = trace.begin_request(call.header(b"traceparent")) if trace.is_on else None
         begun = self._clock.monotonic()
         try:
             page = self._status.pages.get(scope["raw_path"])
@@ -57,6 +59,8 @@ class Face:
             log.warning("answer_broken", path=scope["path"], reason=call.reason)
         finally:
             self._note(call, self._clock.monotonic() - begun)
+            if span is not None:
+                _end(span, call)
 
     def flush(self) -> None:
         """Record what ended in this turn of the loop: all at once costs half of one at a time."""
@@ -93,4 +97,25 @@ def _entry(call: Call, seconds: float, time: datetime) -> RequestEntry:
         duration_seconds=int(seconds * 1e6) / 1e6,
         cache=call.cache,
         reason=call.reason,
+    )
+
+
+def _end(span: Span, call: Call) -> None:
+    """Tell of a request by the names that OpenTelemetry has for it, and by our own."""
+    repository = call.repository
+    span.name = f"{call.method} {call.kind}"
+    span.end(
+        call.reason if call.status >= 500 or not call.status else None,
+        **{
+            "http.request.method": call.method,
+            "url.path": call.scope["path"],
+            "http.response.status_code": call.status,
+            "http.response.body.size": call.sent_bytes,
+            "client.address": call.scope["client"][0],
+            "user_agent.original": call.header(b"user-agent"),
+            "entrepot.upstream": repository.upstream if repository is not None else None,
+            "entrepot.repository": repository.name if repository is not None else None,
+            "entrepot.reference": call.reference,
+            "entrepot.cache": call.cache,
+        },
     )

@@ -151,6 +151,7 @@ class Metrics:
         self.audit_forward_gaps = counter(
             "audit_forward_gaps_total", "target", "Times that files were gone before they were sent on."
         )
+        self.spans_dropped = counter("spans_dropped_total", "", "Spans that no collector took.")
         self.log_lines_dropped = counter("log_lines_dropped_total", "", "Lines of the log that were lost.")
 
     def _counter(self, name: str, labels: str, meaning: str) -> Family[Counter]:

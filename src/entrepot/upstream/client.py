@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
 from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown
 from entrepot.ports.clock import Clock
+from entrepot.telemetry.trace import Kind, Span, trace
 from entrepot.upstream.answers import Failed, failure
 from entrepot.upstream.authorizer import Authorizer
 from entrepot.upstream.bodies import read_start
@@ -59,7 +60,9 @@ class Client:
         Raises ``NotHere``, ``Refused``, ``RateLimited``, ``UpstreamDown`` and their kinds.
         """
         is_download = wish.kind == "blob" and wish.method == "GET"
-        async with endpoint.place(for_download=is_download), AsyncExitStack() as stack:
+        async with AsyncExitStack() as stack:
+            stack.enter_context(_spanned(endpoint, wish))
+            await stack.enter_async_context(endpoint.place(for_download=is_download))
             asked_at = self._clock.monotonic()
             try:
                 with endpoint.awaited():
@@ -114,6 +117,12 @@ class Client:
             return kind(f"{wish}: the redirect to {host} was answered {response.status}")
         failed = Failed(response.status, response.headers, body, host, str(wish), wish.missing)
         return failure(failed, self._clock.now(), has_credential=self._known)
+
+
+def _spanned(endpoint: Endpoint, wish: Wish) -> AbstractContextManager[Span | None]:
+    """Tell of a request, the wait for its turn and its body included."""
+    attributes = {"http.request.method": wish.method, "server.address": endpoint.host, "url.path": str(wish)}
+    return trace.span(f"{wish.method} {wish.kind} of upstream", Kind.CLIENT, **attributes)
 
 
 def _target(url: str, location: str) -> str:

@@ -4,8 +4,6 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any
 
 import pytest
 
@@ -15,45 +13,15 @@ from entrepot.audit.webhook import WebhookTarget
 from entrepot.config.schema import WebhookSettings
 from entrepot.config.secret import Secret
 from entrepot.ports.audit import ActionEntry, RequestEntry
+from entrepot.testing.collector import Collector
 
 FILE = "audit-20260102T030405.250000Z.jsonl"
 
 
-class Receiver(ThreadingHTTPServer):
-    """Keeps what it is posted: path, headers and the parsed body."""
-
-    def __init__(self) -> None:
-        super().__init__(("127.0.0.1", 0), _Handler)
-        self.status = 204
-        self.posted: list[tuple[str, dict[str, str], Any]] = []
-
-    @property
-    def url(self) -> str:
-        return f"http://127.0.0.1:{self.server_port}"
-
-
-class _Handler(BaseHTTPRequestHandler):
-    server: Receiver
-
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["content-length"]))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.server.posted.append((self.path, headers, json.loads(body)))
-        self.send_response(self.server.status)
-        self.end_headers()
-
-    def log_message(self, *_: object) -> None:
-        pass
-
-
 @pytest.fixture
-def receiver() -> Iterator[Receiver]:
-    with Receiver() as receiver:
-        thread = threading.Thread(target=receiver.serve_forever, args=(0.01,))
-        thread.start()
+def receiver() -> Iterator[Collector]:
+    with Collector.in_thread() as receiver:
         yield receiver
-        receiver.shutdown()
-        thread.join(10)
 
 
 @pytest.fixture
@@ -65,7 +33,7 @@ def lines(request_entry: RequestEntry, action_entry: ActionEntry) -> list[KeptLi
     ]
 
 
-def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Receiver, lines: list[KeptLine]) -> None:
+def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Collector, lines: list[KeptLine]) -> None:
     WebhookTarget(WebhookSettings(url=f"{receiver.url}/hook?key=1", token=Secret("s3cret"))).send(lines)
     ((path, headers, events),) = receiver.posted
     assert path == "/hook?key=1"
@@ -83,7 +51,7 @@ def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Receiver, lines: 
     assert events[1]["type"] == "entrepot.action"
 
 
-def test_a_url_without_a_path_is_posted_to_the_root(receiver: Receiver, lines: list[KeptLine]) -> None:
+def test_a_url_without_a_path_is_posted_to_the_root(receiver: Collector, lines: list[KeptLine]) -> None:
     WebhookTarget(WebhookSettings(url=receiver.url)).send(lines)
     ((path, headers, _),) = receiver.posted
     assert path == "/"
@@ -91,7 +59,7 @@ def test_a_url_without_a_path_is_posted_to_the_root(receiver: Receiver, lines: l
 
 
 @pytest.mark.parametrize("status", [302, 404, 500])
-def test_any_answer_but_success_is_a_failure(receiver: Receiver, lines: list[KeptLine], status: int) -> None:
+def test_any_answer_but_success_is_a_failure(receiver: Collector, lines: list[KeptLine], status: int) -> None:
     receiver.status = status
     with pytest.raises(ConnectionError, match=f"answered {status}"):
         WebhookTarget(WebhookSettings(url=receiver.url)).send(lines)
@@ -113,6 +81,6 @@ def test_who_answers_no_http_is_a_failure(lines: list[KeptLine]) -> None:
         thread.join(10)
 
 
-def test_nothing_is_posted_of_torn_lines_alone(receiver: Receiver) -> None:
+def test_nothing_is_posted_of_torn_lines_alone(receiver: Collector) -> None:
     WebhookTarget(WebhookSettings(url=receiver.url)).send([KeptLine(b"torn", Place(FILE, 305))])
     assert receiver.posted == []

@@ -23,7 +23,7 @@ def test_copied_as_it_is_it_serves_two_registries_as_without_configuration() -> 
 def test_with_its_further_settings_it_shows_every_setting_there_is() -> None:
     document = yaml.safe_load(with_further_settings())
     assert document.keys() == fields_of(SETTINGS).keys()
-    for section in ("tls", "cache", "log", "audit"):
+    for section in ("tls", "cache", "log", "audit", "telemetry"):
         assert document[section].keys() == fields_of(kind_of(fields_of(SETTINGS)[section].type)).keys()
     # One of the ways to a password has to be enough.
     assert document["upstreams"]["docker.io"].keys() | {"password"} == set(UpstreamSettings.__struct_fields__)

@@ -1,0 +1,125 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from entrepot.errors import UpstreamDown
+from entrepot.telemetry.trace import Kind, Span, Tracing
+
+TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
+
+
+class Traced(Tracing):
+    """Keeps the spans that ended; chance has it that every second request is within the share."""
+
+    def __init__(self, share: float = 1.0) -> None:
+        chances = iter([0.25, 0.75] * 10)
+        super().__init__(lambda: next(chances))
+        self.ended: list[Span] = []
+        self.configure(self.ended.append, share)
+
+
+def test_nothing_is_traced_where_nobody_collects_it() -> None:
+    tracing = Tracing()
+    assert not tracing.is_on
+    assert tracing.begin_request(f"00-{TRACE}-{PARENT}-01") is None
+    with tracing.span("within") as span:
+        assert span is None
+
+
+def test_a_request_is_part_of_its_senders_trace() -> None:
+    tracing = Traced()
+    span = tracing.begin_request(f"00-{TRACE}-{PARENT}-01")
+    assert span is not None
+    assert (span.trace_id, span.parent_id, span.kind) == (TRACE, PARENT, Kind.SERVER)
+
+
+def test_a_sender_that_does_not_trace_is_followed() -> None:
+    assert Traced().begin_request(f"00-{TRACE}-{PARENT}-00") is None
+
+
+@pytest.mark.parametrize(
+    "traceparent",
+    [
+        None,
+        "",
+        f"00-{TRACE}-{PARENT}",
+        f"ff-{TRACE}-{PARENT}-01",
+        f"00-{'0' * 32}-{PARENT}-01",
+        f"00-{TRACE}-{'0' * 16}-01",
+        f"00-{TRACE.upper()}-{PARENT}-01",
+    ],
+)
+def test_a_request_without_a_valid_traceparent_begins_a_trace(traceparent: str | None) -> None:
+    tracing = Traced()
+    first, second = tracing.begin_request(traceparent), tracing.begin_request(traceparent)
+    assert first is not None
+    assert second is not None
+    assert first.parent_id == ""
+    assert len({first.trace_id, second.trace_id, TRACE}) == 3
+
+
+def test_a_share_of_the_requests_is_traced() -> None:
+    tracing = Traced(share=0.5)
+    begun = [tracing.begin_request(None) is not None for _ in range(4)]
+    assert begun == [True, False, True, False]
+    assert tracing.begin_request(f"00-{TRACE}-{PARENT}-01") is not None
+
+
+def test_what_is_within_a_request_that_is_not_traced_is_not_either() -> None:
+    tracing = Traced(share=0.0)
+    tracing.begin_request(None)
+    assert tracing.begin("within") is None
+
+
+async def test_work_belongs_to_the_request_that_began_it_though_it_outlives_it() -> None:
+    tracing = Traced()
+
+    async def work() -> None:
+        with tracing.span("work", Kind.CLIENT, size=3):
+            await asyncio.sleep(0)
+
+    async def answer() -> asyncio.Task[None]:
+        span = tracing.begin_request(None)
+        task = asyncio.create_task(work())
+        assert span is not None
+        span.end(status=200)
+        return task
+
+    for _ in range(2):
+        await (await asyncio.create_task(answer()))
+    first, first_work, second, second_work = tracing.ended
+    assert (first_work.trace_id, first_work.parent_id) == (first.trace_id, first.span_id)
+    assert (second_work.trace_id, second_work.parent_id) == (second.trace_id, second.span_id)
+    assert first.trace_id != second.trace_id
+    assert (first.attributes, first_work.attributes) == ({"status": 200}, {"size": 3})
+    assert first_work.begun_at <= first_work.ended_at
+
+
+def test_a_failure_is_told_and_goes_on_its_way() -> None:
+    tracing = Traced()
+    tracing.begin_request(None)
+
+    def ask() -> None:
+        with tracing.span("ask"):
+            raise UpstreamDown("nobody answers")
+
+    with pytest.raises(UpstreamDown):
+        ask()
+    assert [span.failure for span in tracing.ended] == ["nobody answers"]
+
+
+async def test_what_is_cancelled_was_broken_off() -> None:
+    tracing = Traced()
+    tracing.begin_request(None)
+
+    async def ask() -> None:
+        with tracing.span("ask"):
+            await asyncio.sleep(3600)
+
+    task = asyncio.create_task(ask())
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait([task])
+    assert [span.failure for span in tracing.ended] == ["broken off"]
