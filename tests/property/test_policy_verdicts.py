@@ -62,6 +62,17 @@ def test_a_request_ends_at_a_configured_upstream_under_a_checked_name_or_nowhere
 
 
 @given(limits, times, st.none() | times, times, st.sampled_from(Health))
+def test_what_was_checked_ahead_of_the_clock_is_neither_believed_nor_lost(
+    limit: Freshness, ahead: float, refused_at: float | None, now: float, state: Health
+) -> None:
+    facts = TagFacts(checked_at=now + ahead + 1, refused_at=refused_at, health=state)
+    verdict = decide(facts, limit, now)
+    assert not isinstance(verdict, Serve | Ask | RecentlyRefused)
+    is_refused = refused_at is not None and 0 <= now - refused_at < limit.not_found_for
+    assert (verdict == Revalidate(limit.revalidate_within)) == (state is Health.UP and not is_refused)
+
+
+@given(limits, times, st.none() | times, times, st.sampled_from(Health))
 def test_a_cached_tag_is_served_while_the_upstream_fails_for_as_long_as_promised(
     limit: Freshness, checked_at: float, refused_at: float | None, now: float, state: Health
 ) -> None:

@@ -14,6 +14,9 @@ __all__ = ["CONTENT", "count_uses", "first_priority", "raise_floor"]
 
 CONTENT = (schema.blobs, schema.manifests)
 
+# How long a use may take to be told: content that is still coming is told of when all of it is here.
+_SECONDS_TO_BE_TOLD = 86400.0
+
 _FLOOR = select(schema.totals.c.floor)
 _RAISE_FLOOR = (
     update(schema.totals)
@@ -55,12 +58,17 @@ def count_uses(connection: Connection, uses: Iterable[Use]) -> None:
                 {
                     "used": digest,
                     "count": total,
-                    "at": max(last_used_at, use.last_used_at),
+                    "at": _newest(last_used_at, use.last_used_at),
                     "place": priority(max(1, total), size, floor),
                 }
             )
         if rows:
             connection.execute(count, rows)
+
+
+def _newest(known: float, told: float) -> float:
+    """Return when content was last used; a time far beyond what is told is of a clock that was set back."""
+    return told if known > told + _SECONDS_TO_BE_TOLD else max(known, told)
 
 
 def _floor(connection: Connection) -> float:

@@ -139,8 +139,13 @@ def fresh_until(checked_at: float, limits: Freshness, *, immutable: bool) -> flo
 
 
 def _is_refused(facts: TagFacts, limits: Freshness, now: float) -> bool:
-    """Tell whether the newest word of the upstream is a refusal that is still believed."""
-    if facts.refused_at is None or (facts.checked_at is not None and facts.checked_at > facts.refused_at):
+    """Tell whether the newest word of the upstream is a refusal that is still believed.
+
+    A check that lies ahead is of a clock that was set back since, and no newer word.
+    """
+    if facts.refused_at is None:
+        return False
+    if facts.checked_at is not None and facts.refused_at < facts.checked_at <= now:
         return False
     return 0 <= now - facts.refused_at < limits.not_found_for
 

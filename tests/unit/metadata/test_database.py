@@ -254,6 +254,16 @@ async def test_uses_add_up_and_the_newest_counts(metadata: SqlMetadata) -> None:
     assert [metadata._database.find(statement) for statement in used] == [[(9.0, 5)], [(3.0, 1)]]
 
 
+async def test_a_use_of_a_clock_that_was_ahead_is_not_believed_for_years(metadata: SqlMetadata) -> None:
+    layer = Digest.of(b"layer")
+    await metadata.record_stored(layer, 5, 4e9)
+    await metadata.record_uses([Use(layer, 4e9 - 3600, 1)])
+    used = select(schema.blobs.c.last_used_at)
+    assert metadata._database.find(used) == [(4e9,)]
+    await metadata.record_uses([Use(layer, 2e9, 1)])
+    assert metadata._database.find(used) == [(2e9,)]
+
+
 async def test_storing_a_blob_again_keeps_its_uses(metadata: SqlMetadata) -> None:
     layer = Digest.of(b"layer")
     await metadata.record_stored(layer, 5, 1.0)
