@@ -6,8 +6,9 @@ import asyncio
 import itertools
 import os
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from typing import Any, Self, TypeVar
@@ -60,6 +61,7 @@ class Database:
         self._checking: Any = None
         self._texts: dict[Select[*tuple[Any, ...]], str] = {}
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
+        self._surveyor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="survey")
         self._room = asyncio.Semaphore(_MOST_QUEUED)
         self._damaged = False
 
@@ -106,6 +108,19 @@ class Database:
             self._damaged = True
             raise MetadataDamaged(f"{self._path} is damaged: {text!r} is no digest") from failure
 
+    async def survey(
+        self, statement: Select[*tuple[Any, ...]], **parameters: str | int
+    ) -> list[tuple[Any, ...]]:
+        """Execute as ``find`` does a SELECT that may walk over much: beside the event loop."""
+        text, loop = self._text(statement), asyncio.get_running_loop()
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT):
+                return await loop.run_in_executor(self._surveyor, self._survey, text, parameters)
+        except TimeoutError:
+            raise MetadataFailed(f"{self._path}: not read within {_LONGEST_WAIT:.0f} s") from None
+        except RuntimeError as failure:
+            raise MetadataFailed(f"{self._path} is closed") from failure
+
     async def change(self, change: Change[T]) -> T:
         """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done."""
         return await self._submit(partial(self._execute, change))
@@ -145,6 +160,7 @@ class Database:
         """Finish the queued changes and leave one file, with no log beside it."""
         if (checking := self._checking) is not None:
             checking.interrupt()
+        self._surveyor.shutdown(wait=False, cancel_futures=True)
         await self._submit(self._finish)
         self._writer.shutdown(wait=False)
 
@@ -214,6 +230,16 @@ class Database:
         driver: Any = self._writing.connection.driver_connection  # For Core would begin a transaction.
         with translated(self._path):
             driver.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+
+    def _survey(self, text: str, parameters: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
+        """Work on a connection of its own: surveys are made for people, who are few and patient."""
+        try:
+            with closing(self._engine.raw_connection()) as connection:
+                driver: Any = connection.driver_connection
+                rows: list[tuple[Any, ...]] = driver.execute(text, parameters).fetchall()
+        except FOREIGN_FAILURES as failure:
+            raise self._noted(failure) from failure
+        return rows
 
     def _finish(self) -> None:
         with translated(self._path):

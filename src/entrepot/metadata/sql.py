@@ -6,16 +6,20 @@ from pathlib import Path
 from typing import Self
 
 from entrepot.metadata.blobs import SqlBlobIndex
+from entrepot.metadata.catalogue import SqlCatalogue
 from entrepot.metadata.contents import SqlContents
 from entrepot.metadata.database import Database
 from entrepot.metadata.eviction import SqlEvictionIndex
 from entrepot.metadata.listings import SqlListings
 from entrepot.metadata.manifests import SqlManifestIndex
+from entrepot.metadata.purges import SqlPurges
 
 __all__ = ["SqlMetadata"]
 
 
-class SqlMetadata(SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings, SqlEvictionIndex):
+class SqlMetadata(
+    SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings, SqlEvictionIndex, SqlCatalogue, SqlPurges
+):
     @classmethod
     def open(cls, path: Path) -> Self:
         """Open or create the database at ``path``, in the newest schema.
