@@ -15,6 +15,7 @@ __all__ = ["Failed", "RateLimit", "content_length", "failure", "rate_limit", "re
 
 _LONGEST_WAIT = 86400.0
 _SECONDS = re.compile(r"[0-9]{1,9}")
+_EPOCH = re.compile(r"[0-9]{10,11}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RATE = re.compile(r"(?P<count>[0-9]{1,9})(?:;w=(?P<window>[0-9]{1,9}))?")
 _LONGEST_MESSAGE = 200
@@ -27,6 +28,8 @@ class RateLimit:
     limit: int
     remaining: int
     window: float | None = None
+    resets_at: float | None = None
+    """Seconds since the epoch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +105,23 @@ def refuse_page(headers: Mapping[str, str], what: str) -> None:
         raise UpstreamDown(f"{what} is a page for people, not what was asked for; is there a login?")
 
 
-def rate_limit(headers: Mapping[str, str]) -> RateLimit | None:
-    """Read Docker Hub's ``ratelimit-limit: 100;w=21600`` and ``ratelimit-remaining``."""
+def rate_limit(headers: Mapping[str, str], now: float) -> RateLimit | None:
+    """Read Docker Hub's ``ratelimit-limit: 100;w=21600`` and ``ratelimit-remaining``.
+
+    Others tell in ``ratelimit-reset`` when the window ends: GitLab by the epoch, drafts of the
+    IETF in seconds from ``now``.
+    """
     limit = _RATE.match(headers.get("ratelimit-limit", ""))
     remaining = _RATE.match(headers.get("ratelimit-remaining", ""))
     if limit is None or remaining is None:
         return None
     window = limit["window"]
-    return RateLimit(int(limit["count"]), int(remaining["count"]), float(window) if window else None)
+    reset = headers.get("ratelimit-reset", "").strip()
+    resets_at = float(reset) if _EPOCH.fullmatch(reset) else None
+    if _SECONDS.fullmatch(reset):
+        resets_at = now + float(reset)
+    count, left = int(limit["count"]), int(remaining["count"])
+    return RateLimit(count, left, float(window) if window else None, resets_at)
 
 
 def _first_problem(body: bytes) -> _Problem:

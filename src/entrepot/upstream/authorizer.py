@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from entrepot.errors import RateLimited, Refused, UpstreamDown
+from entrepot.errors import EntrepotError, RateLimited, Refused, UpstreamDown
 from entrepot.oci.challenge import Challenge, parse_challenges
 from entrepot.policy.access import may_send_credential
 from entrepot.telemetry.log import log
 from entrepot.upstream.credentials import CredentialSource
 from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.standing import Standing
 from entrepot.upstream.tokens import Tokens, TokenWish
 
 __all__ = ["Authorizer"]
@@ -38,10 +39,17 @@ class Authorizer:
     This saves the first pull of each repository a request that would be refused.
     """
 
-    def __init__(self, tokens: Tokens, credentials: CredentialSource, token_hosts: tuple[str, ...]) -> None:
+    def __init__(
+        self,
+        tokens: Tokens,
+        credentials: CredentialSource,
+        token_hosts: tuple[str, ...],
+        standing: Standing,
+    ) -> None:
         self._tokens = tokens
         self._credentials = credentials
         self._token_hosts = token_hosts
+        self._standing = standing
         self._learnt: dict[str, _Basic | _Bearer] = {}
         self._warned_of = ""
 
@@ -80,13 +88,25 @@ class Authorizer:
         else:
             raise Refused(f"{endpoint.host} answered 401 and asks for neither Basic nor Bearer")
 
+    def accepted(self, endpoint: Endpoint, authorization: str | None) -> None:
+        """Note that a user and password are good; of those behind a token its service has told."""
+        if authorization is not None and isinstance(self._learnt.get(endpoint.url), _Basic):
+            self._standing.accepted()
+
+    def refused(self, endpoint: Endpoint, authorization: str | None, failure: EntrepotError) -> None:
+        """Note that a user and password are not, if they were sent."""
+        if authorization is not None and isinstance(self._learnt.get(endpoint.url), _Basic):
+            self._standing.refused(str(failure))
+
     async def _basic(self, endpoint: Endpoint, rejected: str | None) -> str:
         credential = await self._credentials.current()
         if credential is None or credential.is_identity_token:
             raise Refused(f"{endpoint.host} asks for a user; set username and password of this upstream")
         header = credential.basic()
         if header == rejected:
-            raise Refused(f"{endpoint.host} refused the credential of {credential.username}")
+            refusal = f"{endpoint.host} refused the credential of {credential.username}"
+            self._standing.refused(refusal)
+            raise Refused(refusal)
         return header
 
     async def _bearer(self, endpoint: Endpoint, bearer: _Bearer, name: str, rejected: str | None) -> str:
@@ -100,10 +120,14 @@ class Authorizer:
         try:
             token = await self._tokens.get(wish, rejected and rejected.removeprefix("Bearer "))
         except Refused as refused:
+            if credential is not None and is_sent:
+                self._standing.refused(str(refused))
             if is_sent:
                 raise
             advice = f"or add {wish.host} to token_hosts, as the credential was not sent there"
             raise Refused(f"{refused}; {advice}") from refused
+        if credential is not None and is_sent:
+            self._standing.accepted()
         return f"Bearer {token}"
 
     def _warn(self, endpoint: Endpoint, host: str) -> None:

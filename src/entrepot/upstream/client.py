@@ -10,11 +10,12 @@ from urllib.parse import urljoin, urlsplit
 from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.trace import Kind, Span, trace
-from entrepot.upstream.answers import Failed, failure
+from entrepot.upstream.answers import Failed, failure, rate_limit
 from entrepot.upstream.authorizer import Authorizer
 from entrepot.upstream.bodies import read_start
 from entrepot.upstream.endpoint import Endpoint, origin_of
 from entrepot.upstream.observer import Observer
+from entrepot.upstream.standing import Standing
 from entrepot.upstream.transport import Ask, Response, Transport
 
 __all__ = ["Client", "Wish"]
@@ -44,14 +45,18 @@ class Wish:
 
 class Client:
     def __init__(
-        self, transport: Transport, authorizer: Authorizer, observer: Observer, clock: Clock, *, known: bool
+        self,
+        transport: Transport,
+        authorizer: Authorizer,
+        observer: Observer,
+        clock: Clock,
+        standing: Standing,
     ) -> None:
-        """``known``: a credential is configured, which the messages of refusals tell."""
         self._transport = transport
         self._authorizer = authorizer
         self.observer = observer
         self._clock = clock
-        self._known = known
+        self._standing = standing
 
     @asynccontextmanager
     async def open(self, endpoint: Endpoint, wish: Wish) -> AsyncIterator[Response]:
@@ -80,13 +85,17 @@ class Client:
         authorization = await self._authorizer.expected(endpoint, name)
         for may_be_challenged in (True, False):
             async with self._followed(endpoint, wish, authorization) as (response, url):
-                self.observer.told(response.headers)
+                self._note_limit(response)
                 if 200 <= response.status < 300:
+                    self._authorizer.accepted(endpoint, authorization)
                     yield response
                     return
                 is_own = origin_of(url) == endpoint.origin
                 if response.status != 401 or not is_own or not may_be_challenged:
-                    raise await self._failure(response, wish, urlsplit(url).netloc, is_own=is_own)
+                    failed = await self._failure(response, wish, urlsplit(url).netloc, is_own=is_own)
+                    refused = authorization if is_own and response.status == 401 else None
+                    self._authorizer.refused(endpoint, refused, failed)
+                    raise failed
                 await read_start(response)
                 self._authorizer.learn(endpoint, name, response.headers.get("www-authenticate", ""))
             authorization = await self._authorizer.header(endpoint, name, rejected=authorization)
@@ -109,6 +118,12 @@ class Client:
                 url = _target(url, response.headers.get("location", ""))
         raise UpstreamDown(f"{wish} at {endpoint.host}: more than {_MOST_REDIRECTS} redirects")
 
+    def _note_limit(self, response: Response) -> None:
+        now = self._clock.now()
+        if (limit := rate_limit(response.headers, now)) is not None:
+            self.observer.told(limit)
+            self._standing.told(limit, now)
+
     async def _failure(self, response: Response, wish: Wish, host: str, *, is_own: bool) -> EntrepotError:
         body = b"" if wish.method == "HEAD" else await read_start(response)
         if not is_own and response.status in (400, 401, 403, 404):
@@ -116,7 +131,7 @@ class Client:
             kind = Refused if wish.method == "HEAD" else UpstreamDown
             return kind(f"{wish}: the redirect to {host} was answered {response.status}")
         failed = Failed(response.status, response.headers, body, host, str(wish), wish.missing)
-        return failure(failed, self._clock.now(), has_credential=self._known)
+        return failure(failed, self._clock.now(), has_credential=self._standing.has_credential)
 
 
 def _spanned(endpoint: Endpoint, wish: Wish) -> AbstractContextManager[Span | None]:

@@ -84,17 +84,19 @@ class Endpoint:
         self._clock = clock
         self._state = breaker.CLOSED
         self._is_known_down = False
+        self.last_failure: str | None = None
+        """Why it was last left alone, or might have been."""
         self.changed: Callable[[str | None], None] = lambda _reason: None
         """Told once why it is left alone from now on, and ``None`` when it answers again."""
         self._head_trusted_at: dict[str, float] = {}
 
     def name_of(self, repository: str) -> str:
         """Return the name by which this endpoint, and its tokens, know a repository."""
-        return f"{self._prefix}/{repository}" if self._prefix else repository
+        return f"{self._prefix}/{repository}" if self._prefix and repository else repository
 
     def address(self, repository: str, rest: str) -> str:
-        """Write the URL of ``rest`` (``manifests/latest``) in a repository."""
-        return f"{self._root}{self.name_of(repository)}/{rest}"
+        """Write the URL of ``rest`` (``manifests/latest``) in a repository; without one, the API's base."""
+        return f"{self._root}{self.name_of(repository)}/{rest}" if repository else self._root
 
     def trusts_head(self, kind: str) -> bool:
         """Tell whether HEAD is of use for a kind of content: it is not for an hour after GET did better."""
@@ -179,6 +181,7 @@ class Endpoint:
         self._tell_if_down(reason)
 
     def _tell_if_down(self, reason: str) -> None:
+        self.last_failure = reason
         if not self._is_known_down and self.health is Health.DOWN:
             self._is_known_down = True
             self.changed(reason)

@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamTimeout
 from entrepot.policy.breaker import Health
+from entrepot.ports.condition import Outcome
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
-from entrepot.upstream.answers import rate_limit
+from entrepot.upstream.answers import RateLimit
 from entrepot.upstream.endpoint import Endpoint
 
-__all__ = ["Observer"]
+__all__ = ["Observer", "outcome_of"]
 
 _OUTCOMES = (
-    (NotHere, "not_found"),
-    (Refused, "refused"),
-    (RateLimited, "rate_limited"),
-    (UpstreamTimeout, "timeout"),
+    (NotHere, Outcome.NOT_FOUND),
+    (Refused, Outcome.REFUSED),
+    (RateLimited, Outcome.RATE_LIMITED),
+    (UpstreamTimeout, Outcome.TIMEOUT),
 )
 _HEALTHS = {Health.UP: 0, Health.PROBING: 1, Health.DOWN: 2}
+
+
+def outcome_of(failure: EntrepotError) -> Outcome:
+    return next((outcome for kind, outcome in _OUTCOMES if isinstance(failure, kind)), Outcome.ERROR)
 
 
 class Observer:
@@ -28,23 +31,20 @@ class Observer:
         self._metrics = metrics
 
     def answered(self, kind: str, seconds: float) -> None:
-        self._metrics.upstream_requests(self._upstream, kind, "ok").inc()
+        self._metrics.upstream_requests(self._upstream, kind, Outcome.OK).inc()
         self._metrics.upstream_seconds(self._upstream, kind).observe(seconds)
 
     def failed(self, kind: str, failure: EntrepotError) -> None:
-        outcome = next((outcome for kinds, outcome in _OUTCOMES if isinstance(failure, kinds)), "error")
-        self._metrics.upstream_requests(self._upstream, kind, outcome).inc()
+        self._metrics.upstream_requests(self._upstream, kind, outcome_of(failure)).inc()
 
     def received(self, kind: str, size: int) -> None:
         self._metrics.received_bytes(self._upstream, kind).inc(size)
 
-    def told(self, headers: Mapping[str, str]) -> None:
-        """Keep what an answer says of the rate limit."""
-        if (told := rate_limit(headers)) is not None:
-            self._metrics.ratelimit(self._upstream).set(told.limit)
-            self._metrics.ratelimit_remaining(self._upstream).set(told.remaining)
-            if told.window is not None:
-                self._metrics.ratelimit_window(self._upstream).set(told.window)
+    def told(self, limit: RateLimit) -> None:
+        self._metrics.ratelimit(self._upstream).set(limit.limit)
+        self._metrics.ratelimit_remaining(self._upstream).set(limit.remaining)
+        if limit.window is not None:
+            self._metrics.ratelimit_window(self._upstream).set(limit.window)
 
     def watch(self, endpoint: Endpoint) -> None:
         """Show how an endpoint is whenever the metrics are read, and log when its health changes.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -10,6 +11,7 @@ from entrepot.config.schema import UpstreamSettings
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference
 from entrepot.ports.clock import Clock
+from entrepot.ports.condition import Condition, EndpointCondition, Trial
 from entrepot.ports.upstream import BlobStream, Breaker, FetchedManifest, ManifestHead
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream import blobs, listings, manifests
@@ -20,7 +22,9 @@ from entrepot.upstream.credentials import credential_source
 from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.failover import Failover
 from entrepot.upstream.observer import Observer
+from entrepot.upstream.standing import Standing
 from entrepot.upstream.tokens import Tokens
+from entrepot.upstream.trial import try_endpoint
 
 __all__ = ["RegistryUpstream"]
 
@@ -53,8 +57,16 @@ class RegistryUpstream:
         self._transport = AiohttpTransport(settings, frozenset(hosts), via)
         self._tokens = Tokens(self._transport, clock)
         credentials = credential_source(name, hosts, settings, clock)
-        authorizer = Authorizer(self._tokens, credentials, settings.token_hosts)
-        self._client = Client(self._transport, authorizer, observer, clock, known=_has_credential(settings))
+        self._standing = Standing(has_credential=_has_credential(settings))
+        self._endpoints = endpoints
+        self._clock = clock
+
+        def connect(tokens: Tokens) -> Client:
+            authorizer = Authorizer(tokens, credentials, settings.token_hosts, self._standing)
+            return Client(self._transport, authorizer, observer, clock, self._standing)
+
+        self._connect = connect
+        self._client = connect(self._tokens)
         self._failover = Failover(endpoints, clock, chance)
 
     @property
@@ -97,6 +109,25 @@ class RegistryUpstream:
         return await self._failover.run(
             lambda endpoint: listings.list_referrers(self._client, endpoint, repository, digest)
         )
+
+    def condition(self) -> Condition:
+        endpoints = [
+            EndpointCondition(one.url, one.health, one.retry_after, one.is_rate_limited, one.last_failure)
+            for one in self._endpoints
+        ]
+        standing = self._standing
+        return Condition(endpoints, standing.credential, standing.refusal, standing.budget)
+
+    async def try_out(self) -> list[Trial]:
+        # It has no token and knows no challenge, so that it finds out what the credential is worth now.
+        client = self._connect(Tokens(self._transport, self._clock))
+        has_credential = self._standing.has_credential
+        async with asyncio.TaskGroup() as group:
+            trials = [
+                group.create_task(try_endpoint(client, endpoint, self._clock, has_credential=has_credential))
+                for endpoint in self._endpoints
+            ]
+        return [trial.result() for trial in trials]
 
     async def close(self) -> None:
         """Close every connection; what is still running fails."""

@@ -89,4 +89,14 @@ def test_a_length_is_a_natural_number(text: str, length: int | None) -> None:
 def test_the_rate_limit_is_read_as_docker_hub_writes_it(
     limit: str, remaining: str, told: RateLimit | None
 ) -> None:
-    assert rate_limit({"ratelimit-limit": limit, "ratelimit-remaining": remaining}) == told
+    assert rate_limit({"ratelimit-limit": limit, "ratelimit-remaining": remaining}, 5.0) == told
+
+
+@pytest.mark.parametrize(
+    ("reset", "resets_at"), [("1609844400", 1609844400.0), ("60", 65.0), ("soon", None), ("-1", None)]
+)
+def test_the_end_of_the_window_is_read_by_the_epoch_or_in_seconds(
+    reset: str, resets_at: float | None
+) -> None:
+    headers = {"ratelimit-limit": "60", "ratelimit-remaining": "59", "ratelimit-reset": reset}
+    assert rate_limit(headers, 5.0) == RateLimit(60, 59, None, resets_at)

@@ -1,0 +1,40 @@
+"""Asks an endpoint whether it answers, and whether it takes its credential."""
+
+from __future__ import annotations
+
+import asyncio
+
+from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamTimeout
+from entrepot.ports.clock import Clock
+from entrepot.ports.condition import Outcome, Trial
+from entrepot.upstream.client import Client, Wish
+from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.observer import outcome_of
+
+__all__ = ["try_endpoint"]
+
+_DEADLINE = 30.0
+_BASE = Wish("", "", "other", NotHere)
+
+
+async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_credential: bool) -> Trial:
+    """Ask for the base of the API, to which every registry must answer (distribution-spec, "end-1").
+
+    A registry that refuses strangers there may still let them pull: that is no failure.
+    """
+    begun = clock.monotonic()
+    failure: EntrepotError | None = None
+    try:
+        async with asyncio.timeout(_DEADLINE), client.open(endpoint, _BASE):
+            pass
+    except TimeoutError:
+        failure = UpstreamTimeout(f"{endpoint.host} did not answer within {_DEADLINE:.0f} s")
+    except Refused as refusal:
+        failure = refusal if has_credential else None
+    except EntrepotError as failed:
+        failure = failed
+    seconds = clock.monotonic() - begun
+    if failure is not None:
+        return Trial(endpoint.url, outcome_of(failure), seconds, str(failure))
+    endpoint.succeed()
+    return Trial(endpoint.url, Outcome.OK, seconds, None)
