@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Collection
 
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
@@ -127,6 +127,10 @@ class Blobs:
         except WrongContent:
             # Nothing was sent yet, so the client need not notice if the upstream does better now.
             return await self._open_fill(repository, digest, known and _CONFIRMED, start, stop)
+
+    def forget(self, repositories: Collection[Repository]) -> None:
+        """Drop from memory what blobs these repositories hold: the index may have forgotten some."""
+        self._links.forget_all(lambda link: link[0] in repositories)
 
     async def close(self) -> None:
         await self._confirmations.close()

@@ -62,6 +62,7 @@ class Fill:
         self.size = size
         self.sources = [source]
         self.readers = 0
+        self.began_at = parts.clock.now()
         self.is_over = False
         """The blob is in the store, or what came was wrong: whoever comes now needs something else."""
         self._spool = spool
@@ -69,6 +70,7 @@ class Fill:
         self._parts = parts
         self._present = Intervals(spool.present)
         self._claim.begin(self._present.total())
+        self._began = parts.clock.monotonic(), self._present.total()
         self._fetches: list[Fetch] = []
         self._changed = asyncio.Event()
         self._failure: EntrepotError | None = None
@@ -101,6 +103,18 @@ class Fill:
     def progress(self) -> int:
         """Return how many bytes are here."""
         return self._present.total()
+
+    @property
+    def connections(self) -> int:
+        """Return how many downloads bring it."""
+        return len(self._fetches)
+
+    @property
+    def bytes_per_second(self) -> float:
+        """Return how fast it came since it began, without what an earlier process had left."""
+        since, already = self._began
+        seconds = self._parts.clock.monotonic() - since
+        return (self.progress - already) / seconds if seconds > 0 else 0.0
 
     async def ready(self, start: int, stop: int | None) -> None:
         """Wait until an answer that begins with byte ``start`` can begin; raise why it never will.

@@ -45,6 +45,10 @@ class Fills:
     def __len__(self) -> int:
         return len(self._fills)
 
+    def all(self) -> list[Fill]:
+        """Return those that run now."""
+        return list(self._fills.values())
+
     def running(self, digest: Digest) -> Fill | None:
         return self._fills.get(digest)
 

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import math
+from collections.abc import Iterable
+
+from msgspec import Struct
 
 from entrepot.engine.flights import Flights
 from entrepot.engine.lookup import found
@@ -20,11 +23,18 @@ from entrepot.ports.metadata import ManifestIndex, StoredManifest, TagRecord
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
-__all__ = ["Manifests"]
+__all__ = ["Manifests", "Refreshed"]
 
 _TAGS_IN_MEMORY = 20_000
 _OVERHEAD = 512
 _LARGE = 256 << 10
+
+
+class Refreshed(Struct, frozen=True):
+    """What a tag meant, if it was known, and what it means now."""
+
+    before: Digest | None
+    after: Digest
 
 
 class Manifests:
@@ -49,6 +59,8 @@ class Manifests:
         self._tags = Lru[tuple[Repository, Tag], TagRecord](_TAGS_IN_MEMORY)
         self._by_tag = Revalidation[StoredManifest](clock)
         self._by_digest = Flights[tuple[Repository, Digest], StoredManifest]()
+        self.generation = 0
+        """Grows when something was let go or refreshed: what was answered before is to be asked again."""
 
     async def pull(self, repository: Repository, reference: Reference) -> Answer[StoredManifest]:
         """Find or fetch a manifest.
@@ -71,14 +83,42 @@ class Manifests:
             return True
         return False
 
+    async def refresh(self, repository: Repository, tag: Tag) -> Refreshed:
+        """Ask the upstream what a tag means now, however fresh it is; raise as ``pull`` does.
+
+        Where the upstream fails, what is cached stays.
+        """
+        site = self._sites.of(repository)
+        record = self._tag(repository, tag)
+        try:
+            manifest = await self._by_tag.refresh(self._question(site, repository, tag, record))
+        finally:
+            self.generation += 1
+        return Refreshed(record.digest if record is not None else None, manifest.digest)
+
+    def forget(
+        self, tags: Iterable[tuple[Repository, str]], manifests: Iterable[tuple[Repository, Digest]]
+    ) -> None:
+        """Drop from memory what the index has forgotten."""
+        for repository, tag in tags:
+            self._tags.forget((repository, Tag(tag)))
+        for held in manifests:
+            self._manifests.forget(held)
+        self.generation += 1
+
     async def close(self) -> None:
         await self._by_tag.close()
         await self._by_digest.close()
 
     async def _pull_tag(self, site: Site, repository: Repository, tag: Tag) -> Answer[StoredManifest]:
         record = self._tag(repository, tag)
+        return await self._by_tag.answer(self._question(site, repository, tag, record))
+
+    def _question(
+        self, site: Site, repository: Repository, tag: Tag, record: TagRecord | None
+    ) -> Question[StoredManifest]:
         cached = self._find(repository, record.digest) if record is not None else None
-        question = Question(
+        return Question(
             key=(repository, tag),
             cached=cached,
             checked_at=record.checked_at if record is not None else 0.0,
@@ -87,7 +127,6 @@ class Manifests:
             breaker=site.upstream.breaker,
             ask=lambda: self._ask_for_tag(site, repository, tag, cached),
         )
-        return await self._by_tag.answer(question)
 
     async def _ask_for_tag(
         self, site: Site, repository: Repository, tag: Tag, cached: StoredManifest | None

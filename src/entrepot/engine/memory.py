@@ -44,6 +44,10 @@ class Lru(Generic[K, V]):
             _, dropped = self._values.popitem(last=False)
             self._weight -= self._weigh(dropped)
 
+    def forget_all(self, is_meant: Callable[[K], bool]) -> None:
+        for key in [key for key in self._values if is_meant(key)]:
+            self.forget(key)
+
     def forget(self, key: K) -> None:
         value = self._values.pop(key, None)
         if value is not None:

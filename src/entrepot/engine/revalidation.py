@@ -104,6 +104,10 @@ class Revalidation(Generic[V]):
             case _:
                 assert_never(verdict)
 
+    async def refresh(self, question: Question[V]) -> V:
+        """Ask now, whatever is cached; raise what the upstream raises."""
+        return await asyncio.shield(self._launch(question))
+
     async def close(self) -> None:
         await self._flights.close()
 

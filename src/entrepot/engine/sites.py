@@ -33,11 +33,20 @@ class Sites:
         self.table = table
         self._sites = sites
 
+    def named(self, upstream: str) -> Site:
+        """Find the site of an upstream by the name that it is configured by."""
+        site = self._sites.get(upstream)
+        if site is None:
+            raise UnknownUpstream(f"{upstream} is not an upstream of this cache")
+        return site
+
+    def names(self) -> list[str]:
+        """Return the names of all upstreams, in the order of the configuration."""
+        return list(self._sites)
+
     def of(self, repository: Repository) -> Site:
         """Find the site of a repository; raise ``Refused`` where a rule forbids to pull it."""
-        site = self._sites.get(repository.upstream)
-        if site is None:
-            raise UnknownUpstream(f"{repository.upstream} is not an upstream of this cache")
+        site = self.named(repository.upstream)
         if not may_pull(site.pulls, repository.name):
             raise Refused(
                 f"{repository} may not be pulled through this cache:"

@@ -8,9 +8,10 @@ from typing import Any, Self
 
 from msgspec import Struct
 
-__all__ = ["Digest", "InvalidDigest"]
+__all__ = ["DIGEST", "Digest", "InvalidDigest"]
 
-_FORM = re.compile(r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}")
+DIGEST = r"sha256:[a-f0-9]{64}|sha512:[a-f0-9]{128}"
+_FORM = re.compile(DIGEST)
 
 
 class InvalidDigest(ValueError):

@@ -10,6 +10,8 @@ from entrepot.oci.digest import Digest
 
 __all__ = [
     "HOST",
+    "NAME",
+    "TAG",
     "InvalidName",
     "InvalidReference",
     "Reference",
@@ -25,13 +27,15 @@ MAX_NAME_LENGTH = 255
 _COMPONENT = r"[a-z0-9]+(?:(?:\.|_|__|-+)[a-z0-9]+)*"
 _LABEL = r"[a-zA-Z0-9]+(?:-+[a-zA-Z0-9]+)*"
 _PORT = r"(?::[0-9]{1,5})"
-_ADDRESS = r"\[[0-9a-fA-F:.]{2,45}\]"
+_ADDRESS = r"\[[0-9a-fA-F.]*:[0-9a-fA-F:.]*\]"
 HOST = rf"(?:{_LABEL}(?:\.{_LABEL})+{_PORT}?|{_LABEL}{_PORT}|{_ADDRESS}{_PORT}?|localhost)"
 """The pattern of a host in a path: a dot, a colon or ``localhost`` tells it from a repository's component."""
 
-_NAME = re.compile(rf"{_COMPONENT}(?:/{_COMPONENT})*")
-_HOSTED_NAME = re.compile(rf"{_NAME.pattern}|{HOST}/{_NAME.pattern}")
-_TAG = re.compile(r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}")
+NAME = rf"{_COMPONENT}(?:/{_COMPONENT})*"
+TAG = r"[a-zA-Z0-9_][a-zA-Z0-9._-]{0,127}"
+_NAME = re.compile(NAME)
+_HOSTED_NAME = re.compile(rf"{NAME}|{HOST}/{NAME}")
+_TAG = re.compile(TAG)
 
 
 class InvalidName(ValueError):

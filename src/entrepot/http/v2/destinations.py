@@ -43,9 +43,12 @@ ServerRoute = Base | CatalogRoute | Malformed | Unsupported | NotRegistry
 
 
 class ReadyManifest(Struct, frozen=True):
+    """``generation``: the manifests' own when it was answered; in another it is not ready any more."""
+
     answer: Answer[StoredManifest]
     digest: str
     headers: Headers
+    generation: int
 
 
 class ToRepository(Struct):

@@ -18,12 +18,12 @@ async def get_manifest(
     call: Call, destination: ToRepository, reference: Reference, manifests: Manifests
 ) -> None:
     """Answer with the manifest as it came, whatever the client says it accepts."""
-    ready = destination.ready
-    if ready is None or not manifests.still_holds(ready.answer):
+    ready, generation = destination.ready, manifests.generation
+    if ready is None or ready.generation != generation or not manifests.still_holds(ready.answer):
         answer = await manifests.pull(destination.repository, reference)
         manifest = answer.value
         headers = content_headers(call, manifest.digest, manifest.media_type) + stale_headers(answer.age)
-        ready = ReadyManifest(answer, str(manifest.digest), headers)
+        ready = ReadyManifest(answer, str(manifest.digest), headers, generation)
         destination.ready = ready if answer.until and len(manifest.content) <= _LARGEST_READY else None
     call.cache = ready.answer.cache
     manifest = ready.answer.value

@@ -1,0 +1,34 @@
+"""Decides what an administrator's choice of content takes in."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+
+from entrepot.oci.reference import Repository
+
+__all__ = ["Selection"]
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Shell patterns, as in the settings: of repositories, of one upstream or all, and of tags, if not all.
+
+    A text is also its own pattern, whatever characters it holds.
+    """
+
+    repositories: str
+    upstream: str | None = None
+    tags: str | None = None
+
+    def takes(self, repository: Repository) -> bool:
+        if self.upstream not in (None, repository.upstream):
+            return False
+        return _matches(repository.name, self.repositories)
+
+    def takes_tag(self, tag: str) -> bool:
+        return self.tags is None or _matches(tag, self.tags)
+
+
+def _matches(text: str, pattern: str) -> bool:
+    return text == pattern or fnmatchcase(text, pattern)
