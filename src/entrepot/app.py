@@ -8,14 +8,11 @@ import os
 import secrets
 import signal
 import socket
-import ssl
 import sys
-import time
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
 from functools import partial
 from importlib.metadata import version
-from operator import attrgetter
 from pathlib import Path
 
 import msgspec
@@ -23,17 +20,21 @@ import uvloop
 
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.bounds import bounds_on
-from entrepot.config.certificates import load_pair
+from entrepot.config.certificates import load_pair, server_context
 from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
 from entrepot.config.forms import parse_listen
-from entrepot.config.schema import Settings, TlsSettings, UpstreamSettings
+from entrepot.config.restart import waiting_for_restart
+from entrepot.config.schema import Settings, UpstreamSettings
+from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.budget import Budget
 from entrepot.engine.eviction import Eviction
 from entrepot.engine.fills import Fills
+from entrepot.engine.inspection import Inspection
 from entrepot.engine.ledger import Ledger
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
+from entrepot.engine.purging import Purging
 from entrepot.engine.reconcile import Reconciliation
 from entrepot.engine.rounds import Rounds, RoundsPlan
 from entrepot.engine.scrub import Scrub
@@ -41,13 +42,17 @@ from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
 from entrepot.errors import EntrepotError, MetadataFailed
+from entrepot.http.api.application import build_api
+from entrepot.http.api.parts import Parts
 from entrepot.http.face import Face
 from entrepot.http.server.allocator import tune_allocator
-from entrepot.http.server.asgi import Scope
+from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.limits import Limits, raise_descriptor_limit
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
+from entrepot.identity.administrator import AdministratorToken
+from entrepot.jobs.clock import SystemClock
 from entrepot.jobs.mending import keep_sound
 from entrepot.jobs.schedule import every, sample_lag
 from entrepot.metadata.sql import SqlMetadata
@@ -62,6 +67,7 @@ from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
+from entrepot.telemetry.events import Events
 from entrepot.telemetry.lines import LineWriter, write_whole
 from entrepot.telemetry.log import configure_log, log, set_level
 from entrepot.telemetry.metrics import Metrics
@@ -76,17 +82,6 @@ _BUDGET_SECONDS = 5.0
 _RECONCILE_SECONDS = 6 * 3600.0
 _AUDIT_SECONDS = 3600.0
 _LAG_SECONDS = 1.0
-_NEED_RESTART = (
-    "listen",
-    "tls",
-    "data",
-    "cache.memory",
-    "cache.scrub",
-    "audit",
-    "telemetry",
-    "log.access",
-    "log.format",
-)
 
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -98,13 +93,14 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
     telemetry = settings.telemetry
     with closing(lines), exporting(telemetry.otlp_endpoint, telemetry.trace_share / 100):
-        configure_log(settings.log.level, settings.log.format, lines, coloured=sys.stderr.isatty())
+        events, coloured = Events(), sys.stderr.isatty()
+        configure_log(settings.log.level, settings.log.format, lines, events, coloured=coloured)
         raise_descriptor_limit()
         tune_allocator()
         folder = prepare_data_folder(settings.data)
         lock = FolderLock(folder)
         try:
-            return uvloop.run(_run(settings, reload, folder, lines))
+            return uvloop.run(_run(settings, reload, folder, lines, events))
         finally:
             lock.release()
 
@@ -121,8 +117,10 @@ async def scrubbing(data: str | None, pace: Pace) -> AsyncGenerator[tuple[Scrub,
         yield Scrub(store, metadata, pace), metadata.stored_bytes()
 
 
-async def _run(settings: Settings, reload: Callable[[], Settings], folder: Path, lines: LineWriter) -> int:
-    application = Application(settings, folder, lines)
+async def _run(
+    settings: Settings, reload: Callable[[], Settings], folder: Path, lines: LineWriter, events: Events
+) -> int:
+    application = Application(settings, folder, lines, events)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
@@ -142,12 +140,18 @@ class Application:
     ``lines`` takes the log of requests, if one is wanted; whoever made it closes it.
     """
 
-    def __init__(self, settings: Settings, folder: Path, lines: LineWriter | None = None) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        folder: Path,
+        lines: LineWriter | None = None,
+        events: Events | None = None,
+    ) -> None:
         self._settings = self._started_with = settings
         self._folder = folder
         # Random, for caches of one host name may be chained: each knows a loop by its own word.
         self._via = f"1.1 entrepot-{secrets.token_hex(8)}"
-        self._clock = _SystemClock()
+        self._clock = SystemClock()
         self._metrics = Metrics()
         trace.dropped = self._metrics.spans_dropped().inc
         self._metrics.info(version("entrepot")).set(1)
@@ -178,7 +182,8 @@ class Application:
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._audit = self._build_audit(settings, lines)
-        self._tls = _tls_context(settings.tls)
+        self._events = events or Events()
+        self._tls = server_context(settings.tls)
         self._face = self._build_face()
         limits = Limits.of_process()
         self._server = Server(self._face, tls=self._tls, limits=limits, on_error=_log_error)
@@ -208,7 +213,7 @@ class Application:
             return
         self._renew_certificate()
         set_level(settings.log.level)
-        fixed = [name for name in _NEED_RESTART if _differ(name, self._started_with, settings)]
+        fixed = waiting_for_restart(self._started_with, settings)
         self._settings = settings
         self._budget.trim()
         log.info("settings_reloaded", upstreams=list(self._upstreams), changed_at_restart=fixed)
@@ -270,7 +275,7 @@ class Application:
         if self._tls is None or files is None:
             return
         try:
-            _tls_context(files)  # A pair that does not fit would cost the live context its key.
+            server_context(files)  # A pair that does not fit would cost the live context its key.
             load_pair(self._tls, files.certificate, files.key)
         except EntrepotError as failure:
             log.error("certificate_refused", reason=str(failure))
@@ -304,7 +309,27 @@ class Application:
         registry = Registry(self._sites, self._manifests, self._blobs, self._lists)
         status = Status(self._obstacle, self._warning, self._render_metrics)
         audit = self._audit if self._audit.is_wanted else None
-        return Face(registry, status, self._metrics, audit, self._clock, via=self._via)
+        api = self._build_api() if self._settings.admin.enabled else None
+        return Face(registry, status, self._metrics, audit, self._clock, api=api, via=self._via)
+
+    def _build_api(self) -> ASGIApp:
+        return build_api(
+            Parts(
+                identities=AdministratorToken.open(self._settings.admin, self._folder),
+                clock=self._clock,
+                sites=self._sites,
+                upstreams=lambda: self._upstreams,
+                catalogue=self._metadata,
+                manifests=self._manifests,
+                inspection=Inspection(self._metadata, self._store),
+                lists=self._lists,
+                fills=self._fills,
+                purging=Purging(self._metadata, self._manifests, self._blobs, self._store, self._metadata),
+                audit=self._audit,
+                events=self._events,
+                settings=lambda: plain(self._settings),
+            )
+        )
 
     async def _note_stored(self, digest: Digest, size: int) -> None:
         try:
@@ -346,19 +371,6 @@ def _overrides(rule: msgspec.Struct) -> dict[str, float | None]:
     return {name: value for name, value in msgspec.structs.asdict(rule).items() if name != "tags"}
 
 
-def _tls_context(settings: TlsSettings | None) -> ssl.SSLContext | None:
-    if settings is None:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    load_pair(context, settings.certificate, settings.key)
-    return context
-
-
-def _differ(name: str, before: Settings, after: Settings) -> bool:
-    value = attrgetter(name)
-    return bool(value(before) != value(after))
-
-
 def _open_metadata(folder: Path) -> SqlMetadata:
     """Open the database, on a full disk too: it needs some room for its log even to be read."""
     ballast = Ballast(folder)
@@ -383,14 +395,3 @@ def _log_crash(task: str, failure: BaseException) -> None:
 
 def _log_error(scope: Scope, error: Exception) -> None:
     log.error("request_failed", method=scope["method"], path=scope["path"], exc_info=error)
-
-
-class _SystemClock:
-    def now(self) -> float:
-        return time.time()  # noqa: TID251 - this is the clock that everything else is handed.
-
-    def monotonic(self) -> float:
-        return time.monotonic()
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.sleep(seconds)

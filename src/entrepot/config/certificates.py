@@ -5,9 +5,19 @@ from __future__ import annotations
 import ssl
 from typing import NoReturn
 
+from entrepot.config.schema import TlsSettings
 from entrepot.errors import SettingsInvalid
 
-__all__ = ["load_authorities", "load_pair"]
+__all__ = ["load_authorities", "load_pair", "server_context"]
+
+
+def server_context(settings: TlsSettings | None) -> ssl.SSLContext | None:
+    """Make the context to serve HTTPS with; raise ``SettingsInvalid`` where the files are no pair."""
+    if settings is None:
+        return None
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    load_pair(context, settings.certificate, settings.key)
+    return context
 
 
 def load_pair(context: ssl.SSLContext, certificate: str, key: str) -> None:

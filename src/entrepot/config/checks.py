@@ -6,7 +6,7 @@ import ssl
 from collections.abc import Callable, Iterator
 
 from entrepot.config.certificates import load_authorities, load_pair
-from entrepot.config.schema import AuditSettings, Settings, UpstreamSettings
+from entrepot.config.schema import AdminSettings, AuditSettings, Settings, UpstreamSettings
 from entrepot.config.tree import Node, Problem, did_you_mean
 from entrepot.config.units import Bytes
 from entrepot.errors import SettingsInvalid
@@ -16,6 +16,7 @@ __all__ = ["check_settings"]
 _WAYS_TO_A_PASSWORD = ("password", "password_file", "credential_helper", "docker_config")
 _SMALLEST_FILE = Bytes(1 << 20)
 """Of audit: several times what is written to it at once."""
+_SHORTEST_TOKEN = 16
 
 
 def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
@@ -38,6 +39,8 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
             yield Problem(tree.place_of("tls", "key"), "tls.key", complaint)
     for setting, complaint in _check_audit(settings.audit):
         yield Problem(tree.place_of("audit", setting), f"audit.{setting}", complaint)
+    for setting, complaint in _check_admin(settings.admin):
+        yield Problem(tree.place_of("admin", setting), f"admin.{setting}", complaint)
     for name, upstream in settings.upstreams.items():
         for setting, complaint in (*_check_credential(upstream), *_check_certificates(upstream)):
             place = tree.place_of("upstreams", name, setting)
@@ -67,6 +70,14 @@ def _check_hostnames(settings: Settings, tree: Node) -> Iterator[Problem]:
                 place = tree.place_of("upstreams", name, "hostnames")
                 complaint = f"expected each host name once, and {hostname} means {owner} already"
                 yield Problem(place, f"upstreams.{name}.hostnames", complaint)
+
+
+def _check_admin(admin: AdminSettings) -> Iterator[tuple[str, str]]:
+    """Yield the settings at fault, with the complaint."""
+    if admin.token is not None and admin.token_file is not None:
+        yield "token_file", "expected one way to the token, and there is token already"
+    if admin.token is not None and len(admin.token.reveal()) < _SHORTEST_TOKEN:
+        yield "token", f"expected a token that cannot be guessed, of at least {_SHORTEST_TOKEN} characters"
 
 
 def _check_credential(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:

@@ -16,6 +16,7 @@ from entrepot.config.units import Amount, Bytes, Percent, Seconds
 
 __all__ = [
     "DEFAULT_UPSTREAMS",
+    "AdminSettings",
     "AuditSettings",
     "CacheSettings",
     "FreshnessSettings",
@@ -264,6 +265,18 @@ class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     webhook: Annotated[WebhookSettings | None, Meta(description="Where to forward to by HTTP.")] = None
 
 
+class AdminSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    enabled: Annotated[bool, Meta(description="Serve the admin API under /api/v1.")] = True
+    token: Annotated[
+        Secret | None,
+        Meta(
+            description="The administrator's token; without it and a token_file, one is made at the first"
+            " start, in the file admin-token of the data folder."
+        ),
+    ] = None
+    token_file: Annotated[File | None, Meta(description="File that holds the administrator's token.")] = None
+
+
 DEFAULT_UPSTREAMS: dict[str, UpstreamSettings] = {
     "docker.io": UpstreamSettings(endpoints=("https://registry-1.docker.io",)),
     **{
@@ -303,6 +316,9 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
         Seconds, Meta(description="How long running answers may take to finish at SIGTERM.")
     ] = Seconds(30)
     cache: Annotated[CacheSettings, Meta(description="What is kept.")] = field(default_factory=CacheSettings)
+    admin: Annotated[AdminSettings, Meta(description="Who may see and steer the cache.")] = field(
+        default_factory=AdminSettings
+    )
     log: Annotated[LogSettings, Meta(description="What is written to standard error.")] = field(
         default_factory=LogSettings
     )

@@ -39,7 +39,10 @@ class Inspection:
         manifest = self._find(repository, reference)
         if manifest is None:
             raise ManifestNotHere(f"{repository} holds no {reference} here: it was not pulled yet")
-        return await asyncio.to_thread(self._read, manifest)
+        description = await asyncio.to_thread(describe_manifest, manifest.content)
+        named = description.config
+        config = await self._config(Digest.parse(named.digest)) if named is not None else None
+        return Inspected(manifest, description, config)
 
     def _find(self, repository: Repository, reference: Reference) -> StoredManifest | None:
         if isinstance(reference, Tag):
@@ -49,19 +52,13 @@ class Inspection:
             reference = record.digest
         return self._index.manifest(repository, reference) or self._index.child(repository, reference)
 
-    def _read(self, manifest: StoredManifest) -> Inspected:
-        description = describe_manifest(manifest.content)
-        named = description.config
-        config = self._config(Digest.parse(named.digest)) if named is not None else None
-        return Inspected(manifest, description, config)
-
-    def _config(self, digest: Digest) -> ImageConfig | None:
+    async def _config(self, digest: Digest) -> ImageConfig | None:
         blob = self._store.open(digest)
         if blob is None:
             return None
         try:
             if blob.size > _LARGEST_CONFIG:
                 return None
-            return describe_config(os.pread(blob.fileno(), blob.size, 0))
+            return describe_config(await asyncio.to_thread(os.pread, blob.fileno(), blob.size, 0))
         finally:
             blob.close()

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from urllib.parse import parse_qsl
 
 from entrepot.engine.pieces import Piece, Span
-from entrepot.http.server.asgi import Headers, Scope, Send
+from entrepot.http.server.asgi import Headers, Message, Scope, Send
 from entrepot.oci.reference import Repository
 
 __all__ = ["API_VERSION", "Call"]
@@ -101,6 +101,14 @@ class Call:
         else:
             await self._send({"type": "http.response.body", "body": piece, "more_body": more})
             self.sent_bytes += len(piece)
+
+    async def pass_on(self, message: Message) -> None:
+        """Send an event of an answer that another application gives."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+        elif self.method != "HEAD":
+            self.sent_bytes += len(message.get("body", b""))
+        await self._send(message)
 
     async def end(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})

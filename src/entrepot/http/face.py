@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from entrepot.errors import EntrepotError
 from entrepot.http.call import Call
 from entrepot.http.problems import reply_loop
-from entrepot.http.server.asgi import Receive, Scope, Send
+from entrepot.http.server.asgi import ASGIApp, Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
 from entrepot.ports.audit import AuditLog, RequestEntry
@@ -19,9 +19,14 @@ from entrepot.telemetry.trace import Span, trace
 
 __all__ = ["Face"]
 
+_API = b"/api/"
+
 
 class Face:
-    """``audit`` is ``None`` where nobody asks for it; ``via`` names this cache to its upstreams."""
+    """``audit`` is ``None`` where nobody asks for it, ``api`` where nobody is to steer the cache.
+
+    ``via`` names this cache to its upstreams.
+    """
 
     def __init__(
         self,
@@ -31,9 +36,11 @@ class Face:
         audit: AuditLog | None,
         clock: Clock,
         *,
+        api: ASGIApp | None = None,
         via: str | None = None,
     ) -> None:
         self._via = via
+        self._api = api
         self._registry = registry
         self._status = status
         self._metrics = metrics
@@ -41,16 +48,19 @@ class Face:
         self._clock = clock
         self._ended: list[tuple[Call, float]] = []
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope, send)
         span = trace.begin_request(call.header(b"traceparent")) if trace.is_on else None
         begun = self._clock.monotonic()
         try:
-            page = self._status.pages.get(scope["raw_path"])
+            path = scope["raw_path"]
+            page = self._status.pages.get(path)
             if page is not None and call.method in {"GET", "HEAD"}:
                 await page(call)
             elif self._via is not None and self._via in (call.header(b"via") or ""):
                 await reply_loop(call)
+            elif self._api is not None and path.startswith(_API):
+                await _answer_by(self._api, call, receive)
             else:
                 await self._registry.answer(call)
         except EntrepotError as failure:
@@ -119,3 +129,11 @@ def _end(span: Span, call: Call) -> None:
             "entrepot.cache": call.cache,
         },
     )
+
+
+async def _answer_by(api: ASGIApp, call: Call, receive: Receive) -> None:
+    call.kind = "api"
+    # The server leaves out the body of an answer to HEAD; else the two are one (RFC 9110, 9.3.2).
+    scope = {**call.scope, "method": "GET" if call.method == "HEAD" else call.method}
+    await api(scope, receive, call.pass_on)
+    call.user = scope["user"].name if "user" in scope else None

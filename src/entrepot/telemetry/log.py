@@ -10,6 +10,7 @@ import msgspec
 import structlog
 from structlog.typing import EventDict, FilteringBoundLogger, Processor
 
+from entrepot.telemetry.events import Events
 from entrepot.telemetry.lines import LineWriter
 
 __all__ = ["Level", "Style", "configure_log", "log", "set_level"]
@@ -22,8 +23,10 @@ log: FilteringBoundLogger = structlog.get_logger()
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
-def configure_log(level: Level, style: Style, lines: LineWriter, *, coloured: bool = False) -> None:
-    """Put lines of ``level`` and above into ``lines``; a second call changes all of it.
+def configure_log(
+    level: Level, style: Style, lines: LineWriter, events: Events | None = None, *, coloured: bool = False
+) -> None:
+    """Put lines of ``level`` and above into ``lines`` and ``events``; a second call changes all of it.
 
     ``json`` is one object a line, ``console`` is for people.  What libraries say to
     ``logging`` at warning or above becomes lines of the event ``library``.
@@ -32,6 +35,7 @@ def configure_log(level: Level, style: Style, lines: LineWriter, *, coloured: bo
         processors=[
             structlog.processors.add_log_level,
             structlog.processors.TimeStamper(fmt="iso", utc=True, key="time"),
+            *([events] if events is not None else []),
             *_renderers(style, coloured=coloured),
         ],
         logger_factory=lambda *_: _Logger(lines),

@@ -51,7 +51,7 @@ class Family(Generic[Child]):
 class Metrics:
     """What is counted, in a registry of its own.
 
-    Words of the labels: ``kind`` is manifest, blob, tags, referrers, catalog or other;
+    Words of the labels: ``kind`` is manifest, blob, tags, referrers, catalog, api or other;
     ``outcome`` of a request is hit, revalidated, stale, miss, negative, error or none, of an
     upstream's answer ok, not_found, refused, rate_limited, timeout or error.
     """

@@ -41,6 +41,7 @@ class Download:
         *,
         method: str = "GET",
         headers: Mapping[str, str] | None = None,
+        body: bytes | None = None,
         within: float = 60.0,
     ) -> None:
         """Send the request as it is, ``path`` verbatim, and wait for the head of the answer."""
@@ -48,7 +49,9 @@ class Download:
         self._connection.putrequest(method, path, skip_accept_encoding=True)
         for name, value in (headers or {}).items():
             self._connection.putheader(name, value)
-        self._connection.endheaders()
+        if body is not None:
+            self._connection.putheader("Content-Length", str(len(body)))
+        self._connection.endheaders(body)
         self._response = self._connection.getresponse()
         self.status = self._response.status
         self.headers = {name.lower(): value for name, value in self._response.getheaders()}
@@ -90,8 +93,9 @@ def ask(
     *,
     method: str = "GET",
     headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
     within: float = 60.0,
 ) -> Reply:
     """Exchange one request for one whole answer."""
-    with Download(url, path, method=method, headers=headers, within=within) as download:
+    with Download(url, path, method=method, headers=headers, body=body, within=within) as download:
         return download.rest()

@@ -30,7 +30,8 @@ def test_with_its_further_settings_it_shows_every_setting_there_is() -> None:
 
 
 def test_its_further_settings_load_too(tmp_path: Path, certificates: Path) -> None:
-    (tmp_path / "hub").touch()
+    for name in ("hub", "admin"):
+        (tmp_path / name).touch()
     copies = {
         "x.pem": "b.pem",
         "c.pem": "a.pem",

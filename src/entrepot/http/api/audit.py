@@ -1,0 +1,79 @@
+"""The audit log: who asked what of the cache, and who did what to it."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated, Literal
+
+from litestar import Response, get
+from litestar.datastructures import ResponseHeader
+from litestar.di import NamedDependency, Provide
+from litestar.exceptions import ValidationException
+from litestar.params import FromQuery, QueryParameter
+
+from entrepot.http.api.guard import needs
+from entrepot.http.api.paging import TheRequest, link
+from entrepot.http.api.parts import TheParts
+from entrepot.http.api.problems import problems
+from entrepot.policy.permission import Action
+from entrepot.ports.audit import ActionEntry, AuditQuery, InvalidCursor, RequestEntry
+
+__all__ = ["HANDLERS"]
+
+_NEXT = ResponseHeader(
+    name="Link", description="The `next` page, where there is one.", documentation_only=True
+)
+Text = Annotated[str | None, QueryParameter(max_length=300)]
+Caller = Annotated[str | None, QueryParameter(max_length=300, description="A user's name, or an address.")]
+Since = Annotated[datetime | None, QueryParameter(description="Not before this time (RFC 3339).")]
+Until = Annotated[datetime | None, QueryParameter(description="Not after this time.")]
+Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most.")]
+Cursor = Annotated[str | None, QueryParameter(max_length=300, description="What the last page's link gave.")]
+
+
+def read_query(
+    *,
+    caller: Caller = None,
+    upstream: Text = None,
+    repository: Text = None,
+    event: FromQuery[Literal["request", "action"] | None] = None,
+    since: Since = None,
+    until: Until = None,
+) -> AuditQuery:
+    """Read times without a zone as UTC, in which answers are written."""
+    since, until = (one and one.replace(tzinfo=one.tzinfo or UTC) for one in (since, until))
+    return AuditQuery(
+        since=since, until=until, caller=caller, upstream=upstream, repository=repository, event=event
+    )
+
+
+@get(
+    "/audit",
+    opt=needs(Action.SEE),
+    responses=problems(),
+    response_headers=[_NEXT],
+    dependencies={"wanted": Provide(read_query, sync_to_thread=False)},
+    tags=["audit"],
+)
+async def list_audit(
+    request: TheRequest,
+    parts: TheParts,
+    wanted: NamedDependency[AuditQuery],
+    limit: Limit = 50,
+    cursor: Cursor = None,
+) -> Response[list[RequestEntry | ActionEntry]]:
+    """List requests and actions, the newest first.
+
+    Entries come while one looks, so pages have no numbers: each leads to the next, which may hold fewer.
+    """
+    try:
+        page = await parts.audit.query(wanted, limit, cursor)
+    except InvalidCursor as invalid:
+        raise ValidationException(
+            "no page", extra=[{"message": "expected what a page's link gave", "key": "cursor"}]
+        ) from invalid
+    headers = {} if page.cursor is None else {"Link": link(request, "next", cursor=page.cursor)}
+    return Response(page.entries, headers=headers)
+
+
+HANDLERS = [list_audit]

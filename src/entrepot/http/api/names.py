@@ -1,0 +1,104 @@
+"""Names in requests, read once: repositories, references, digests.
+
+A repository is given as ``upstream/name`` in a query parameter, never in the path: it holds slashes,
+and what proxies do with an encoded slash in a path differs from one to the next.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Annotated
+
+from litestar.exceptions import ValidationException
+from litestar.params import PathParameter, QueryParameter
+
+from entrepot.engine.sites import Sites
+from entrepot.errors import UnknownUpstream
+from entrepot.oci.digest import DIGEST, Digest, InvalidDigest
+from entrepot.oci.reference import (
+    HOST,
+    NAME,
+    TAG,
+    InvalidName,
+    InvalidReference,
+    Reference,
+    Repository,
+    check_name,
+    parse_reference,
+    split_host,
+)
+from entrepot.policy.routing import NameInvalid, NoSuchUpstream, resolve
+
+__all__ = [
+    "AnyRepositoryText",
+    "DigestText",
+    "ReferenceText",
+    "RepositoryText",
+    "TagText",
+    "moment",
+    "read_digest",
+    "read_reference",
+    "read_repository",
+]
+
+_REPOSITORY = QueryParameter(
+    max_length=240,
+    description="The repository, its upstream before its name: `docker.io/library/alpine`.",
+    pattern=rf"^(?:{HOST}/)?{NAME}$",
+)
+RepositoryText = Annotated[str, _REPOSITORY]
+AnyRepositoryText = Annotated[str | None, _REPOSITORY]
+DigestText = Annotated[str, PathParameter(pattern=f"^(?:{DIGEST})$")]
+TagText = Annotated[str, PathParameter(pattern=f"^{TAG}$")]
+ReferenceText = Annotated[
+    str, PathParameter(pattern=f"^(?:{TAG}|{DIGEST})$", description="A tag or a digest.")
+]
+
+
+def read_repository(text: str, sites: Sites) -> Repository:
+    """Find the repository that is meant, as pulls do: ``alpine`` is one of the default upstream.
+
+    Raises ``ValidationException`` and ``UnknownUpstream``.
+    """
+    host, _ = split_host(text)
+    upstream, _, name = text.partition("/")
+    if host is None and name and upstream in sites.names():
+        return Repository(upstream, _checked(name))
+    repository = resolve(None, None, None, text, sites.table)
+    match repository:
+        case Repository():
+            return repository
+        case NoSuchUpstream(unknown):
+            raise UnknownUpstream(f"{unknown} is not an upstream of this cache")
+        case NameInvalid(invalid):
+            raise _malformed(f"no repository can be called {invalid!r}", "repository")
+
+
+def read_reference(text: str) -> Reference:
+    try:
+        return parse_reference(text)
+    except (InvalidDigest, InvalidReference) as invalid:
+        raise _malformed(f"{text!r} is neither a tag nor a digest", "reference") from invalid
+
+
+def read_digest(text: str) -> Digest:
+    try:
+        return Digest.parse(text)
+    except InvalidDigest as invalid:
+        raise _malformed(f"{text!r} is no sha256 or sha512 digest", "digest") from invalid
+
+
+def moment(seconds: float) -> datetime:
+    """Write epoch seconds as the API does."""
+    return datetime.fromtimestamp(seconds, UTC)
+
+
+def _checked(name: str) -> str:
+    try:
+        return check_name(name)
+    except InvalidName as invalid:
+        raise _malformed(f"no repository can be called {name!r}", "repository") from invalid
+
+
+def _malformed(message: str, key: str) -> ValidationException:
+    return ValidationException("a name is malformed", extra=[{"message": message, "key": key}])

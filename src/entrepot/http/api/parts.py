@@ -1,0 +1,47 @@
+"""What the handlers of the API work with."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from litestar.di import NamedDependency
+from litestar.params import SkipValidation
+
+from entrepot.engine.fills import Fills
+from entrepot.engine.inspection import Inspection
+from entrepot.engine.listings import Lists
+from entrepot.engine.manifests import Manifests
+from entrepot.engine.purging import Purging
+from entrepot.engine.sites import Sites
+from entrepot.ports.audit import AuditLog
+from entrepot.ports.catalogue import Catalogue
+from entrepot.ports.clock import Clock
+from entrepot.ports.condition import InspectedUpstream
+from entrepot.ports.identity import Identities
+from entrepot.telemetry.events import Events
+
+__all__ = ["Parts", "TheParts"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """``upstreams`` and ``settings`` give what is in force when they are called."""
+
+    identities: Identities
+    clock: Clock
+    sites: Sites
+    upstreams: Callable[[], Mapping[str, InspectedUpstream]]
+    catalogue: Catalogue
+    manifests: Manifests
+    inspection: Inspection
+    lists: Lists
+    fills: Fills
+    purging: Purging
+    audit: AuditLog
+    events: Events
+    settings: Callable[[], dict[str, Any]]
+
+
+TheParts: TypeAlias = NamedDependency[SkipValidation[Parts]]

@@ -1,0 +1,50 @@
+"""Decides what a caller may do to the cache: the only place that does."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import Enum, auto
+
+__all__ = ["Action", "Caller", "Permission", "Role", "permit"]
+
+
+class Action(Enum):
+    """What the admin API offers to do."""
+
+    SEE = auto()
+    """Look at anything: what is held, what runs, the settings."""
+    TEST = auto()
+    """Ask an upstream whether it answers and takes its credential."""
+    REFRESH = auto()
+    """Ask an upstream what a tag means now."""
+    PURGE = auto()
+    """Let go of content."""
+
+
+class Role(Enum):
+    ADMINISTRATOR = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whoever a token stands for; without a role they are known, and may do nothing here."""
+
+    name: str
+    role: Role | None = None
+
+
+class Permission(Enum):
+    GRANTED = auto()
+    UNKNOWN_CALLER = auto()
+    """Who it is has to be said first."""
+    REFUSED = auto()
+    """It is known who it is, and that is not enough."""
+
+
+_GRANTS = {Role.ADMINISTRATOR: frozenset(Action), None: frozenset[Action]()}
+
+
+def permit(caller: Caller | None, action: Action) -> Permission:
+    if caller is None:
+        return Permission.UNKNOWN_CALLER
+    return Permission.GRANTED if action in _GRANTS[caller.role] else Permission.REFUSED

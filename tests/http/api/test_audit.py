@@ -1,0 +1,65 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from tests.http.api.conftest import Office, problem
+
+from entrepot.testing.registry_wire import Fault
+
+APP = "docker.io/library/app"
+
+
+@pytest.fixture
+async def busy(office: Office) -> Office:
+    """A cache of which something was asked, and to which something was done."""
+    office.registry.content.add_image("library/app", "1")
+    await office.pull("library/app/manifests/1")
+    await office.post("/purge", {"upstream": "docker.io", "repositories": "*"})
+    await office.post("/purge", {"upstream": "docker.io", "repositories": "*", "tags": "1", "dry_run": False})
+    return office
+
+
+async def _actions(office: Office) -> Any:
+    """Return the actions, once they are written."""
+    return await office.eventually("/audit?event=action")
+
+
+async def test_what_is_done_is_recorded_with_who_did_it_and_a_dry_run_is_not(busy: Office) -> None:
+    (action,) = await _actions(busy)
+    assert (action["action"], action["user"], action["remote"]) == ("purge", "administrator", "127.0.0.1")
+    assert (action["upstream"], action["detail"]) == ("docker.io", {"repositories": "*", "tags": "1"})
+    assert "reason" not in action
+
+
+async def test_what_failed_to_be_done_is_recorded_with_the_reason(office: Office) -> None:
+    office.registry.misbehave("manifest", Fault(status=500), times=9)
+    await office.call(f"/tags/1/refresh?repository={APP}", "POST")
+    (action,) = await _actions(office)
+    assert (action["action"], action["repository"], action["reference"]) == ("refresh", "library/app", "1")
+    assert "500" in action["reason"]
+
+
+async def test_requests_are_found_by_who_made_them_and_of_what(busy: Office) -> None:
+    await _actions(busy)
+    (pull,) = await busy.get("/audit?repository=library/app&event=request")
+    assert (pull["path"], pull["status"]) == ("/v2/library/app/manifests/1", 200)
+    calls = await busy.get("/audit?caller=administrator&event=request")
+    assert {call["path"] for call in calls} == {"/api/v1/purge", "/api/v1/audit"}
+
+
+async def test_each_page_leads_to_the_next(busy: Office) -> None:
+    await _actions(busy)
+    first = await busy.call("/audit?limit=1&until=2100-01-01T00:00:00Z&since=2000-01-01T00:00:00")
+    second = await busy.ask_link(first, "next")
+    assert (first.status, second.status) == (200, 200)
+    assert first.body != second.body
+
+
+async def test_a_page_or_a_time_that_cannot_be_is_refused(office: Office) -> None:
+    for query in ("cursor=nonsense", "since=yesterday", "event=other", "limit=0"):
+        reply = await office.call(f"/audit?{query}")
+        assert (reply.status, [one["key"] for one in problem(reply)["errors"]]) == (
+            400,
+            [query.partition("=")[0]],
+        )
