@@ -324,6 +324,8 @@ class Application:
                 inspection=Inspection(self._metadata, self._store),
                 lists=self._lists,
                 fills=self._fills,
+                budget=self._budget,
+                metrics=self._metrics,
                 purging=Purging(self._metadata, self._manifests, self._blobs, self._store, self._metadata),
                 audit=self._audit,
                 events=self._events,

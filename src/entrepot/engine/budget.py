@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 
+from msgspec import Struct
+
 from entrepot.engine.eviction import Eviction
 from entrepot.engine.ledger import Claim, Ledger
 from entrepot.engine.tasks import Tasks
@@ -16,13 +18,22 @@ from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
-__all__ = ["BoundsOn", "Budget"]
+__all__ = ["BoundsOn", "Budget", "Holdings"]
 
 _LONGEST_WAIT = 30.0
 _LONGEST_IDLE = 7 * 86400.0
 
 BoundsOn = Callable[[int], Bounds]
 """Makes the bounds for a disk of so many bytes."""
+
+
+class Holdings(Struct, frozen=True):
+    """What the cache takes of its disk and may take, and what is ``free`` there, in bytes."""
+
+    held: int
+    allowed: int
+    free: int
+    blobs: int
 
 
 class Budget:
@@ -76,13 +87,19 @@ class Budget:
         await self._trim()
         await self._eviction.give_back()
 
+    def holdings(self) -> Holdings:
+        """Tell how much is held, of how much; raises ``StoreFailed``."""
+        usage, bounds = self._state()
+        held, allowed = usage.held - usage.promised, allowance(usage, bounds)
+        return Holdings(held, allowed, usage.free, self._ledger.stored.blobs)
+
     def observe(self, metrics: Metrics) -> None:
         """Set the gauges."""
         with suppress(StoreFailed):
-            usage, bounds = self._state()
-            metrics.cache_bytes().set(usage.held - usage.promised)
-            metrics.cache_limit().set(allowance(usage, bounds))
-            metrics.cache_blobs().set(self._ledger.stored.blobs)
+            holdings = self.holdings()
+            metrics.cache_bytes().set(holdings.held)
+            metrics.cache_limit().set(holdings.allowed)
+            metrics.cache_blobs().set(holdings.blobs)
 
     def _state(self) -> tuple[Usage, Bounds]:
         space = self._ledger.space()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter as Counts
 from typing import Generic, TypeVar
 
 from prometheus_client import (
@@ -82,6 +83,15 @@ class Metrics:
     def render(self) -> bytes:
         """Write all metrics as Prometheus reads them, of ``CONTENT_TYPE``."""
         return generate_latest(self._registry)
+
+    def totals(self, name: str, by: str, **labels: str) -> dict[str, int]:
+        """Sum up a counter since the start: by a label, where others have the values given."""
+        sums: Counts[str] = Counts()
+        for metric in self._registry.collect():
+            for sample in metric.samples:
+                if sample.name == f"entrepot_{name}" and labels.items() <= sample.labels.items():
+                    sums[sample.labels[by]] += int(sample.value)
+        return dict(sums)
 
     def _measure_engine(self) -> None:
         counter, gauge = self._counter, self._gauge

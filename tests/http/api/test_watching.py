@@ -37,6 +37,24 @@ async def _fills_when(office: Office, received: int) -> Any:
     raise AssertionError("the fill does not come that far")
 
 
+async def test_the_cache_tells_how_full_it_is_and_how_well_it_serves(office: Office) -> None:
+    cold = await office.get("/cache")
+    assert (cold["blobs"], cold["blob_requests"]) == (0, {"by_outcome": {}, "hit_ratio": None})
+    image = office.registry.content.add_image("library/app", "1", layers=[bytes(10_000)])
+    await office.pull("library/app/manifests/1")
+    for _ in range(4):
+        await office.pull(f"library/app/blobs/{image.layers[0]}")
+        await office.settle()
+    warm = await office.get("/cache")
+    assert warm["blobs"] == 1
+    assert cold["held"] + 10_000 <= warm["held"] <= warm["allowed"]
+    assert warm["blob_requests"] == {"by_outcome": {"miss": 1, "hit": 3}, "hit_ratio": 0.75}
+    assert warm["manifest_requests"]["hit_ratio"] == 0.0
+    assert warm["sent_bytes"] >= 40_000
+    assert 10_000 <= warm["received_bytes"] < 20_000
+    assert warm["evicted"] == {"content": {}, "bytes": {}}
+
+
 async def test_events_are_those_of_the_log_the_newest_first(office: Office) -> None:
     office.events(
         None, "info", {"event": "older", "level": "info", "time": "2026-01-01T00:00:00Z", "size": 3}

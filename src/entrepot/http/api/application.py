@@ -14,6 +14,7 @@ from litestar.openapi.spec import Components, SecurityScheme
 from entrepot.http.api import (
     audit,
     blobs,
+    cache,
     events,
     fills,
     manifests,
@@ -33,7 +34,7 @@ from entrepot.http.server.asgi import ASGIApp
 __all__ = ["PREFIX", "build_api"]
 
 PREFIX = "/api/v1"
-_NOUNS = (upstreams, repositories, tags, manifests, blobs, fills, purges, events, audit, settings)
+_NOUNS = (upstreams, repositories, tags, manifests, blobs, fills, cache, purges, events, audit, settings)
 _DESCRIPTION = "See and steer the cache. Every request but those for this description needs a token."
 
 

@@ -9,6 +9,7 @@ from typing import Any, TypeAlias
 from litestar.di import NamedDependency
 from litestar.params import SkipValidation
 
+from entrepot.engine.budget import Budget
 from entrepot.engine.fills import Fills
 from entrepot.engine.inspection import Inspection
 from entrepot.engine.listings import Lists
@@ -21,6 +22,7 @@ from entrepot.ports.clock import Clock
 from entrepot.ports.condition import InspectedUpstream
 from entrepot.ports.identity import Identities
 from entrepot.telemetry.events import Events
+from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Parts", "TheParts"]
 
@@ -38,6 +40,8 @@ class Parts:
     inspection: Inspection
     lists: Lists
     fills: Fills
+    budget: Budget
+    metrics: Metrics
     purging: Purging
     audit: AuditLog
     events: Events
