@@ -48,9 +48,11 @@ class RegistryContent:
 
     def __init__(self) -> None:
         self._repositories: dict[str, _Repository] = {}
-        self._bytes: dict[Digest, bytes | mmap.mmap] = {}
+        self._bytes: dict[Digest, bytes | mmap.mmap | memoryview] = {}
 
-    def add_blob(self, repository: str, content: bytes | mmap.mmap, digest: Digest | None = None) -> Digest:
+    def add_blob(
+        self, repository: str, content: bytes | mmap.mmap | memoryview, digest: Digest | None = None
+    ) -> Digest:
         """Keep a blob; a ``digest`` that is given is believed, so that it may be a wrong one."""
         digest = digest or Digest.of(content)  # type: ignore[arg-type]  # hashlib takes any buffer.
         self._bytes[digest] = content
@@ -114,10 +116,10 @@ class RegistryContent:
     def has_repository(self, repository: str) -> bool:
         return repository in self._repositories
 
-    def blob(self, repository: str, digest: Digest) -> bytes | mmap.mmap | None:
+    def blob(self, repository: str, digest: Digest) -> bytes | mmap.mmap | memoryview | None:
         return self._bytes[digest] if digest in self._look_up(repository).blobs else None
 
-    def blob_anywhere(self, digest: Digest) -> bytes | mmap.mmap | None:
+    def blob_anywhere(self, digest: Digest) -> bytes | mmap.mmap | memoryview | None:
         return self._bytes.get(digest)
 
     def manifest(self, repository: str, reference: str) -> tuple[Digest, StoredManifest] | None:
