@@ -1,0 +1,45 @@
+"""What holds whenever the store has started and its background work has run once."""
+
+from __future__ import annotations
+
+from collections.abc import Set as AbstractSet
+from pathlib import Path
+
+from tests.store.machine import Life
+
+from entrepot.oci.digest import Digest
+from entrepot.storage.layout import blob_path, journal_path, spool_path
+
+__all__ = ["check"]
+
+_BLOCK = 512
+_SLACK = 1.05
+_BESIDE = {"entrepot.db", "entrepot.db-wal", "entrepot.db-shm", "entrepot.ballast"}
+
+
+async def check(life: Life, folder: Path, kept: AbstractSet[Digest]) -> None:
+    """Files and rows agree, all files have a meaning, all bytes are right, and nothing ``kept`` is lost."""
+    held = await life.held()
+    await _check_account(life, folder)
+    assert kept <= held.keys(), "what was kept is lost"
+    assert held.keys() == set(life.metadata.stored_after(None, 1000)), "rows and files differ"
+    for digest in held:
+        assert await life.store.is_right(digest), "wrong bytes are kept"
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
+    assert files - _BESIDE == {blob_path(digest) for digest in held} | _spools(files), "there are orphans"
+
+
+async def _check_account(life: Life, folder: Path) -> None:
+    """What is counted is what the disk says, and within the bounds, or nothing is left that could go."""
+    await life.ledger.survey()
+    usage = life.ledger.usage(free=0)
+    on_disk = sum(path.lstat().st_blocks for path in (folder, *folder.rglob("*"))) * _BLOCK
+    assert usage.held == on_disk, "the disk says otherwise"
+    max_size = life.bounds(0).max_size
+    assert max_size is None or usage.held <= _SLACK * max_size or not life.ledger.evictable
+
+
+def _spools(files: set[str]) -> set[str]:
+    """Name the files of spools, whose parts and journals have to come in pairs."""
+    digests = {Digest.parse(Path(name).stem.replace("-", ":")) for name in files if name.startswith("spool/")}
+    return {path(digest) for digest in digests for path in (spool_path, journal_path)}

@@ -1,0 +1,305 @@
+"""A computer that runs the whole store: its process may die and its power be cut at every change of its disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from pathlib import Path
+from random import Random
+from typing import Any, TypeVar
+
+from sqlalchemy import Connection
+
+from entrepot.engine.blobs import Blobs, HeldBlob
+from entrepot.engine.budget import Budget
+from entrepot.engine.eviction import Eviction
+from entrepot.engine.fills import Fills
+from entrepot.engine.ledger import Ledger
+from entrepot.engine.pieces import Piece
+from entrepot.engine.reconcile import Reconciliation
+from entrepot.engine.scrub import Scrub, Verdict
+from entrepot.engine.sites import Site, Sites
+from entrepot.engine.tasks import Tasks
+from entrepot.engine.uses import Uses
+from entrepot.errors import MetadataFailed
+from entrepot.metadata.database import Database
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository
+from entrepot.policy.access import PullRules
+from entrepot.policy.budget import Bounds
+from entrepot.policy.freshness import Freshness, TagRules
+from entrepot.policy.routing import UpstreamTable
+from entrepot.storage.ballast import Ballast
+from entrepot.storage.disk import FilesystemDisk
+from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.platter import Platter
+from entrepot.testing.scripted_system import Halted, ScriptedSystem
+from entrepot.testing.scripted_upstream import ScriptedUpstream
+from entrepot.testing.virtual_clock import VirtualClock
+
+__all__ = ["Life", "Machine"]
+
+T = TypeVar("T")
+_PATIENCE = 20.0
+_DATABASE = "entrepot.db"
+
+
+class HaltingDatabase(Database):
+    """Its transactions are counted among the changes of the disk, and synced as little as these."""
+
+    system: ScriptedSystem
+
+    def never_sync(self) -> None:
+        driver: Any = self._writing.connection.driver_connection
+        driver.execute("PRAGMA synchronous = OFF")
+
+    async def change(self, change: Callable[[Connection], T]) -> T:
+        try:
+            self.system.step("transaction")
+        except OSError as failure:
+            raise MetadataFailed("the disk fails") from failure
+        return await super().change(change)
+
+
+class Life:
+    """One process: made of the parts that the composition root puts together, over the machine's disk."""
+
+    def __init__(self, machine: Machine, system: ScriptedSystem) -> None:
+        self.clock = machine.clock
+        self.system = system
+        self.tasks = Tasks(lambda _name, failure: machine.crashes.append(failure))
+        self.store = FilesystemBlobs(machine.folder, system=system, boot=f"boot {machine.boots}")
+        Ballast(machine.folder, system).take()
+        database = HaltingDatabase.open(machine.folder / _DATABASE)
+        database.system = system
+        database.never_sync()
+        self.metadata = SqlMetadata(database)
+        site = Site(machine.upstream, TagRules(Freshness()), PullRules())
+        sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
+        self.uses = Uses(self.metadata, self.clock)
+        self.ledger = Ledger(FilesystemDisk(machine.folder, system=system), self.metadata, self.clock)
+        self.eviction = Eviction(self.store, self.metadata, self.ledger, self.uses, Metrics())
+        self.bounds = machine.bounds_on
+        self.budget = Budget(self.ledger, self.eviction, self.tasks, self.clock, self.bounds)
+        self.fills = Fills(
+            self.store, self.budget, self.clock, self.tasks, self._note_stored, metrics=Metrics()
+        )
+        self.blobs = Blobs(sites, self.store, self.metadata, self.fills, self.uses)
+
+    async def read(self, repository: str, digest: Digest, start: int = 0, stop: int | None = None) -> bytes:
+        """Read as an HTTP answer does."""
+        blob = await self.blobs.open(Repository("docker.io", repository), digest, start, stop)
+        try:
+            if isinstance(blob, HeldBlob):
+                return _take(blob.span(start, stop))
+            return b"".join([_take(piece) async for piece in blob.pieces(start, stop)])
+        finally:
+            blob.close()
+            await self.settle()
+
+    async def drop(self, digest: Digest) -> None:
+        await self.eviction.remove([digest], "asked")
+        self._raise_if_halted()
+
+    async def scrub(self) -> None:
+        """Read all content again, and drop what is wrong."""
+        findings = [finding async for finding in Scrub(self.store, self.metadata).blobs()]
+        self._raise_if_halted()
+        assert all(finding.verdict in (Verdict.RIGHT, Verdict.DROPPED) for finding in findings)
+
+    async def beside(self) -> int:
+        """Tell how many bytes are held that are no content."""
+        await self.ledger.survey()
+        return self.ledger.usage(free=0).held - self.ledger.evictable
+
+    async def trim(self) -> None:
+        """Do what a reload of the settings does."""
+        self.budget.trim()
+        await self.settle()
+
+    async def tidy(self) -> None:
+        """Do what runs in the background, once."""
+        await self.uses.flush()
+        await Reconciliation(self.store, self.metadata, self.metadata, self.clock).run()
+        await self.budget.tidy()
+
+    async def settle(self) -> None:
+        """Wait until no fill runs any more, and all are closed; ``Halted`` where none ever will be."""
+        for _ in range(10_000):
+            is_busy = len(self.fills) or self.fills._over or list(self.fills._closings.in_air())
+            self._raise_if_halted()
+            if not is_busy:
+                return
+            await asyncio.sleep(0.001)
+        raise AssertionError("a fill did not come to its end")
+
+    async def held(self) -> dict[Digest, int]:
+        return dict([blob async for blob in self.store.blobs()])
+
+    async def close(self) -> None:
+        await self.tasks.close()
+        await self.blobs.close()
+        await self.fills.close()
+        await self.ledger.finish()
+        await self.uses.flush()
+        await self.metadata.close()
+        self.store.close()
+
+    async def abandon(self) -> None:
+        """Free what the process held, after its death: nothing of this reaches the machine's disk."""
+        await self.tasks.close()
+        for fill in [*self.fills._fills.values(), *self.fills._over]:
+            with suppress(Halted):
+                await fill.close()
+        await self.metadata.close()
+        self.store.close()
+
+    def _raise_if_halted(self) -> None:
+        if self.system.is_halted:
+            raise Halted
+
+    async def _note_stored(self, digest: Digest, size: int) -> None:
+        await self.metadata.record_stored(digest, size, self.clock.now())
+
+
+class Machine:
+    """``template`` is a data folder to begin with, as making the database anew takes long."""
+
+    def __init__(self, base: Path, template: Path) -> None:
+        self._base = base
+        self._folders = 0
+        self.folder = base / "0"
+        shutil.copytree(template, self.folder)
+        self.boots = 0
+        self.clock = VirtualClock(autojump=True)
+        self.upstream = ScriptedUpstream(chunk=8 << 10)
+        self.crashes: list[BaseException] = []
+        self._life: Life | None = None
+        self.max_size: int | None = None
+        """How many bytes may be held."""
+        self.next_life_ends_at: int | None = None
+        """At which change of the disk the next process is to die."""
+        self._platter = Platter(self.folder)
+        self.start()
+
+    # A process lives and dies.
+
+    def start(self) -> None:
+        """Start a process; ``Halted`` where it dies at once."""
+        self.system = ScriptedSystem(self._platter)
+        self._life = None
+        self._runner = asyncio.Runner()
+        self._halted = asyncio.Event()
+        if self.next_life_ends_at is not None:
+            self.halt(self.next_life_ends_at)
+            self.next_life_ends_at = None
+        self._life = self._runner.run(self._begin())
+
+    @property
+    def life(self) -> Life:
+        assert self._life is not None
+        return self._life
+
+    def run(self, work: Callable[[Life], Coroutine[Any, Any, T]]) -> T:
+        """Run in the process that lives now; ``Halted`` where it dies meanwhile."""
+        return self._runner.run(self._until_halted(work(self.life)))
+
+    def restart(self) -> None:
+        """End the process as SIGTERM does, and start again."""
+        self.run(Life.close)
+        self._runner.close()
+        self.start()
+
+    def close(self) -> None:
+        """Have no process any more, whatever it was doing."""
+        if self._life is not None:
+            self._runner.run(self._life.abandon())
+        self._life = None
+        self._runner.close()
+
+    def halt(self, at: int) -> None:
+        """Have the process die, or the power fail, in place of the change to come in so many."""
+        loop = self._runner.get_loop()
+
+        def then() -> None:
+            self._save_database()
+            loop.call_soon_threadsafe(self._halted.set)
+
+        self.system.halt(at=at, then=then)
+
+    def revive(self) -> None:
+        """Start again after the death of the process: the kernel has kept what was written."""
+        self.close()
+        before, self.folder = self.folder, self._next_folder()
+        shutil.copytree(before, self.folder, ignore=shutil.ignore_patterns(f"{_DATABASE}*"))
+        self._restore_database(None)
+        self._platter.root = self.folder
+        shutil.rmtree(before)
+        self.start()
+
+    def power_up(self, chance: Random, survival: float) -> None:
+        """Start again after a power cut that each change of the disk has outlived with a probability."""
+        self.close()
+        before, self.folder = self.folder, self._next_folder()
+        self._platter.cut_power(self.folder, chance, survival)
+        self._restore_database(chance.random() if 0 < survival < 1 else survival)
+        self._platter = Platter(self.folder)
+        shutil.rmtree(before)
+        self.boots += 1
+        self.start()
+
+    async def _begin(self) -> Life:
+        asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
+        life = Life(self, self.system)
+        await life.ledger.survey()
+        return life
+
+    def bounds_on(self, _total: int) -> Bounds:
+        return Bounds(self.max_size, min_free=0, high=0.95, low=0.9)
+
+    async def _until_halted(self, work: Coroutine[Any, Any, T]) -> T:
+        task = asyncio.ensure_future(work)
+        halted = asyncio.ensure_future(self._halted.wait())
+        await asyncio.wait([task, halted], timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        halted.cancel()
+        if not task.done() or self.system.is_halted:
+            task.cancel()
+            await asyncio.wait([task])
+            if self.system.is_halted:
+                raise Halted
+            raise TimeoutError(f"{work} did not end")
+        return task.result()
+
+    # What is left of its database
+
+    def _save_database(self) -> None:
+        """Copy it at the instant of the halt: the process goes on for a while, and does not know.
+
+        A log is never cut off between two changes of itself, for so few changes it is never begun anew.
+        """
+        self._saved = self._next_folder()
+        self._saved.mkdir()
+        for path in self.folder.glob(f"{_DATABASE}*"):
+            if not path.name.endswith("-shm"):
+                shutil.copy(path, self._saved)
+
+    def _restore_database(self, survival: float | None) -> None:
+        """Put the copy in place; of its log, nothing of which was synced, a share outlives a power cut."""
+        shutil.copytree(self._saved, self.folder, dirs_exist_ok=True)
+        log = self.folder / f"{_DATABASE}-wal"
+        if survival is not None and log.exists():
+            os.truncate(log, int(log.stat().st_size * survival))
+        shutil.rmtree(self._saved)
+
+    def _next_folder(self) -> Path:
+        self._folders += 1
+        return self._base / str(self._folders)
+
+
+def _take(piece: Piece) -> bytes:
+    return piece if isinstance(piece, bytes) else os.pread(piece.file, piece.stop - piece.start, piece.start)

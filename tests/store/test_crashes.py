@@ -1,0 +1,169 @@
+"""A little life of the store, in which every change of the disk is once the last before the end."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import random
+from collections.abc import Callable, Coroutine
+from contextlib import suppress
+from random import Random
+from typing import Any
+
+import pytest
+from tests.store.invariants import check
+from tests.store.machine import Life, Machine
+
+from entrepot.errors import WrongContent
+from entrepot.oci.digest import Digest
+from entrepot.testing.scripted_system import Halted
+
+pytestmark = pytest.mark.timeout(600)
+
+FIRST, SHARED, THIRD = (random.Random(number).randbytes(20_000 + 7 * number) for number in range(3))
+ONE, OTHER = "library/one", "library/other"
+
+
+class Story:
+    """What happens, and what is known to be kept for good."""
+
+    def __init__(self, machine: Machine) -> None:
+        self.machine = machine
+        self.kept: set[Digest] = set()
+        for repository in (ONE, OTHER):
+            for content in (FIRST, SHARED, THIRD):
+                machine.upstream.blobs[repository, Digest.of(content)] = content
+
+    async def of_pulls(self, life: Life) -> None:
+        await self._pull(life, ONE, FIRST)
+        await self._read_piece(life, SHARED, 9_000)
+        await self._pull(life, ONE, SHARED)
+        await self._pull(life, OTHER, SHARED)
+        await life.uses.flush()
+        self.kept.discard(Digest.of(FIRST))
+        await life.drop(Digest.of(FIRST))
+        self.machine.upstream.blobs[ONE, Digest.of(THIRD)] = bytes(reversed(THIRD))
+        with suppress(WrongContent):
+            await self._pull(life, ONE, THIRD)
+        await self._pull(life, OTHER, THIRD)
+        await self._pull(life, OTHER, FIRST)
+
+    async def of_pieces(self, life: Life) -> None:
+        """Spools are resumed again and again, and never whole."""
+        for start in (9_000, 0, 13_000, 8_000):
+            for content in (FIRST, SHARED):
+                await self._read_piece(life, content, start)
+
+    async def of_little_room(self, life: Life) -> None:
+        """Whatever comes, something else has to go, so that nothing is kept for sure."""
+        self.machine.max_size = None
+        for content in (FIRST, SHARED):
+            assert await life.read(ONE, Digest.of(content)) == content
+        await life.tidy()
+        self.machine.max_size = life.ledger.usage(free=0).held + 4_096
+        for content in (THIRD, FIRST, SHARED):
+            assert await life.read(ONE, Digest.of(content)) == content
+        self.machine.max_size -= 20_000
+        await life.tidy()
+
+    async def check(self, life: Life) -> None:
+        await check(life, self.machine.folder, self.kept)
+
+    async def _read_piece(self, life: Life, content: bytes, start: int) -> None:
+        stop = start + 1_000
+        assert await life.read(ONE, Digest.of(content), start, stop) == content[start:stop]
+
+    async def _pull(self, life: Life, repository: str, content: bytes) -> None:
+        assert await life.read(repository, Digest.of(content)) == content
+        self.kept.add(Digest.of(content))
+
+
+def process_dies(machine: Machine, _chance: Random) -> None:
+    machine.revive()
+
+
+def unsynced_is_lost(machine: Machine, chance: Random) -> None:
+    machine.power_up(chance, survival=0.0)
+
+
+def unsynced_is_torn(machine: Machine, chance: Random) -> None:
+    machine.power_up(chance, survival=0.5)
+
+
+ENDS = [process_dies, unsynced_is_lost, unsynced_is_torn]
+STORIES = [Story.of_pulls, Story.of_pieces, Story.of_little_room]
+
+every_end = pytest.mark.parametrize("end", ENDS)
+every_story = pytest.mark.parametrize("tell", STORIES)
+End = Callable[[Machine, Random], None]
+Tell = Callable[[Story, Life], Coroutine[Any, Any, None]]
+
+
+def live(story: Story, tell: Tell) -> bool:
+    """Tell the story; return whether it came to its own end."""
+    try:
+        story.machine.run(lambda life: tell(story, life))
+    except Halted:
+        return False
+    story.machine.system.behave()
+    return True
+
+
+@every_story
+@every_end
+def test_the_store_outlives_its_end_at_every_change_of_the_disk(
+    new_machine: Callable[[], Machine], end: End, tell: Tell
+) -> None:
+    for step in itertools.count(1):
+        story = Story(new_machine())
+        story.machine.halt(at=step)
+        is_told = live(story, tell)
+        if not is_told:
+            end(story.machine, Random(step))
+        if step % 2:  # Clients come before anything is put in order.
+            assert live(story, tell)
+        story.machine.run(Life.tidy)
+        story.machine.run(story.check)
+        if is_told:
+            break
+    assert step > 20
+
+
+@every_end
+def test_the_store_outlives_its_end_while_it_puts_in_order_what_another_left(
+    new_machine: Callable[[], Machine], end: End
+) -> None:
+    for step in range(1, 100, 8):
+        story, chance = Story(new_machine()), Random(step)
+        story.machine.halt(at=step)
+        if live(story, Story.of_pulls):
+            break
+        while True:
+            story.machine.next_life_ends_at = chance.randrange(1, 9)
+            try:
+                end(story.machine, chance)
+                story.machine.run(Life.tidy)
+                break
+            except Halted:
+                continue
+        story.machine.system.behave()
+        story.machine.run(story.check)
+        assert live(story, Story.of_pulls)
+
+
+@pytest.mark.parametrize("times", [1, None], ids=["once", "from then on"])
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
+def test_a_disk_that_fails_at_any_change_is_not_noticed_by_readers(
+    new_machine: Callable[[], Machine], number: int, times: int | None
+) -> None:
+    for step in range(1, 100, 7):
+        story = Story(new_machine())
+        story.machine.system.fail(number, at=step, times=times)
+        story.machine.system.most_bytes = 5_000
+        assert live(story, Story.of_pulls)
+        story.machine.restart()
+        story.kept.clear()
+        story.machine.run(Life.tidy)
+        story.machine.run(story.check)
+        assert live(story, Story.of_pulls)
+        story.machine.run(story.check)
