@@ -131,7 +131,9 @@ class FilesystemBlobs:
 
     def _drop_spool(self, digest: Digest) -> int:
         with self._opening:
-            return 0 if digest in self._spools else self._remains.drop_spool(digest)
+            spool = self._spools.get(digest)
+            is_held = spool is not None and not spool.is_closed
+            return 0 if is_held else self._remains.drop_spool(digest)
 
 
 def _folders(root: Path, after: Digest | None) -> list[Path]:

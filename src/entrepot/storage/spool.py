@@ -47,6 +47,7 @@ class FileSpool:
         self._present = self._journal.intervals
         self._empty = not self._present
         self._resumable = True
+        self.is_closed = False
 
     @property
     def present(self) -> Sequence[tuple[int, int]]:
@@ -143,3 +144,4 @@ class FileSpool:
         finally:
             self._journal.close()
             os.close(self._fd)
+            self.is_closed = True

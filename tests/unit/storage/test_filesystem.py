@@ -181,6 +181,17 @@ async def test_a_spool_that_is_open_is_not_swept_away_whatever_it_lacks(tmp_path
     store.close()
 
 
+async def test_a_spool_that_was_closed_is_swept_however_long_somebody_remembers_it(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    spool = await store.spool(DIGEST)
+    await spool.write(0, b"cont")
+    await spool.close()
+    (tmp_path / journal_path(DIGEST)).unlink()
+    assert sum([count async for count in store.sweep(0.0)]) == 1
+    assert spool.is_closed
+    store.close()
+
+
 STRAYS = (
     "blobs/README",
     "blobs/sha256/.tmp",
