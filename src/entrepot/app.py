@@ -327,6 +327,7 @@ class Application:
                 budget=self._budget,
                 metrics=self._metrics,
                 purging=Purging(self._metadata, self._manifests, self._blobs, self._store, self._metadata),
+                scrub=Scrub(self._store, self._metadata),
                 audit=self._audit,
                 events=self._events,
                 settings=lambda: plain(self._settings),

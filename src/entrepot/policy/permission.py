@@ -19,6 +19,8 @@ class Action(Enum):
     """Ask an upstream what a tag means now."""
     PURGE = auto()
     """Let go of content."""
+    VERIFY = auto()
+    """Read content again, and let go of what is wrong."""
 
 
 class Role(Enum):

@@ -28,6 +28,7 @@ TOKEN = Secret("the administrator's own")
 @dataclass
 class Office:
     url: str
+    folder: Path
     registry: FakeRegistry
     events: Events
 
@@ -107,7 +108,7 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
         )
         application = Application(settings, tmp_path, None, events)
         await application.start()
-        yield Office(f"http://127.0.0.1:{port}", registry, events)
+        yield Office(f"http://127.0.0.1:{port}", tmp_path, registry, events)
         await application.stop()
 
 

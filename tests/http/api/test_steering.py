@@ -83,6 +83,19 @@ async def test_an_upstreams_failure_is_told_as_such(
         assert reply.headers["retry-after"] == "7"
 
 
+async def test_a_blob_that_the_disk_has_changed_is_dropped_and_fetched_again(
+    office: Office, image: Image
+) -> None:
+    path, layer = f"/blobs/{image.layers[0]}/verify", image.layers[0]
+    assert (await office.post(path))["verdict"] == "right"
+    (file,) = office.folder.glob(f"blobs/**/{layer.hex}")
+    file.write_bytes(b"LAYER")
+    verified = await office.post(path)
+    assert (verified["verdict"], verified["size"]) == ("dropped", 5)
+    assert (await office.call(path, "POST")).status == 404
+    assert await office.pull(f"library/app/blobs/{layer}") == b"layer"
+
+
 async def _purge(office: Office, **selected: Any) -> Any:
     return await office.post("/purge", selected)
 

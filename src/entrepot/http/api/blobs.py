@@ -5,11 +5,13 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Literal
 
-from litestar import Response, get
+from litestar import Response, get, post
 from litestar.params import FromQuery
 from msgspec import Struct
 
+from entrepot.engine.scrub import Verdict
 from entrepot.errors import BlobNotHere
+from entrepot.http.api.actions import recorded
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import AnyRepositoryText, DigestText, moment, read_digest, read_repository
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, paged
@@ -23,6 +25,15 @@ __all__ = ["HANDLERS"]
 Sort = Literal[
     "digest", "-digest", "size", "-size", "stored_at", "-stored_at", "last_used_at", "-last_used_at"
 ]
+
+
+class Verified(Struct):
+    """`verdict`: `right`, `dropped` for wrong, or `failed` where it could not be read; `size`: bytes read."""
+
+    digest: str
+    verdict: Verdict
+    size: int
+    reason: str | None
 
 
 class Blob(Struct):
@@ -58,6 +69,23 @@ async def get_blob(digest: DigestText, parts: TheParts) -> Blob:
     return _blob(row)
 
 
+@post(
+    "/blobs/{digest:str}/verify",
+    opt=needs(Action.VERIFY),
+    responses=problems(404),
+    tags=["blobs"],
+    status_code=200,
+)
+async def verify_blob(request: TheRequest, digest: DigestText, parts: TheParts) -> Verified:
+    """Read a stored blob again; one that the disk has changed is dropped, and the next pull fetches it."""
+    with recorded(parts, request, "verify", reference=digest) as detail:
+        finding = await parts.scrub.blob(read_digest(digest))
+        detail["verdict"] = finding.verdict.value
+    if finding.verdict is Verdict.GONE:
+        raise BlobNotHere(f"{digest} is not stored here")
+    return Verified(digest, finding.verdict, finding.size, finding.reason or None)
+
+
 @get(
     "/blobs/{digest:str}/repositories",
     opt=needs(Action.SEE),
@@ -73,7 +101,7 @@ async def list_holders(
     return paged(request, paging, [str(repository) for repository in found.rows], found.total)
 
 
-HANDLERS = [list_blobs, get_blob, list_holders]
+HANDLERS = [list_blobs, get_blob, verify_blob, list_holders]
 
 
 def _blob(row: HeldBlob) -> Blob:

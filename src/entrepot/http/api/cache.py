@@ -33,7 +33,10 @@ class Evicted(Struct):
 
 
 class Cache(Struct):
-    """Bytes `held` of those `allowed`, by the budget or the disk, with `free` bytes left on the disk."""
+    """Bytes `held` of those `allowed`, by the budget or the disk, with `free` bytes left on the disk.
+
+    Bytes `sent` to clients and `received` from upstreams are those of manifests and blobs.
+    """
 
     held: int
     allowed: int
@@ -57,8 +60,8 @@ async def get_cache(parts: TheParts) -> Cache:
         blobs=holdings.blobs,
         manifest_requests=_served("manifest", parts),
         blob_requests=_served("blob", parts),
-        sent_bytes=sum(metrics.totals("sent_bytes_total", "kind").values()),
-        received_bytes=sum(metrics.totals("received_bytes_total", "kind").values()),
+        sent_bytes=_content(metrics.totals("sent_bytes_total", "kind")),
+        received_bytes=_content(metrics.totals("received_bytes_total", "kind")),
         evicted=Evicted(
             metrics.totals("evictions_total", "reason"), metrics.totals("evicted_bytes_total", "reason")
         ),
@@ -66,6 +69,10 @@ async def get_cache(parts: TheParts) -> Cache:
 
 
 HANDLERS = [get_cache]
+
+
+def _content(by_kind: dict[str, int]) -> int:
+    return by_kind.get("manifest", 0) + by_kind.get("blob", 0)
 
 
 def _served(kind: str, parts: Parts) -> Served:

@@ -15,6 +15,7 @@ from entrepot.engine.inspection import Inspection
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.purging import Purging
+from entrepot.engine.scrub import Scrub
 from entrepot.engine.sites import Sites
 from entrepot.ports.audit import AuditLog
 from entrepot.ports.catalogue import Catalogue
@@ -43,6 +44,7 @@ class Parts:
     budget: Budget
     metrics: Metrics
     purging: Purging
+    scrub: Scrub
     audit: AuditLog
     events: Events
     settings: Callable[[], dict[str, Any]]
