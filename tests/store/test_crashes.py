@@ -151,6 +151,25 @@ def test_the_store_outlives_its_end_while_it_puts_in_order_what_another_left(
         assert live(story, Story.of_pulls)
 
 
+def test_what_is_stored_after_the_death_of_the_process_outlives_a_power_cut(
+    new_machine: Callable[[], Machine],
+) -> None:
+    for step in range(1, 30):
+        story = Story(new_machine())
+        story.machine.halt(at=step)
+        assert not live(story, Story.of_pulls)
+        story.machine.revive()
+        found = story.machine.run(Life.held)
+        assert live(story, Story.of_pulls)
+        story.kept -= found.keys()  # What the dead did not sync may still go.
+        story.machine.halt(at=1)
+        with suppress(Halted):
+            story.machine.system.step("the power cut")
+        unsynced_is_lost(story.machine, Random(step))
+        story.machine.run(Life.tidy)
+        story.machine.run(story.check)
+
+
 @pytest.mark.parametrize("times", [1, None], ids=["once", "from then on"])
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EIO, errno.EROFS, errno.EDQUOT])
 def test_a_disk_that_fails_at_any_change_is_not_noticed_by_readers(

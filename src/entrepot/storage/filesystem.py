@@ -23,7 +23,7 @@ from entrepot.storage.open_files import OpenFile, OpenFiles
 from entrepot.storage.remains import Remains
 from entrepot.storage.rereading import feed_from
 from entrepot.storage.spool import FileSpool
-from entrepot.storage.system import System, make_folder
+from entrepot.storage.system import System, make_folder, sync_folder
 
 __all__ = ["FilesystemBlobs"]
 
@@ -53,6 +53,7 @@ class FilesystemBlobs:
         with translated(root):
             for folder in (BLOBS, SPOOL):
                 make_folder(system, root / folder)
+        _sync_folders(system, root)
 
     def open(self, digest: Digest) -> OpenFile | None:
         file = self._open_files.find(digest)
@@ -134,6 +135,13 @@ class FilesystemBlobs:
             spool = self._spools.get(digest)
             is_held = spool is not None and not spool.is_closed
             return 0 if is_held else self._remains.drop_spool(digest)
+
+
+def _sync_folders(system: System, root: Path) -> None:
+    """Have those folders outlive a power cut that an earlier process made and had no time to sync."""
+    with suppress(OSError):  # A disk that can only be read, or is failing, is no reason not to start.
+        for folder in (root, root / BLOBS, *(root / BLOBS).glob("*/")):
+            sync_folder(system, folder)
 
 
 def _folders(root: Path, after: Digest | None) -> list[Path]:
