@@ -82,10 +82,10 @@ class Budget:
 
     async def tidy(self) -> None:
         """Look how things are, and trim."""
+        await self._eviction.give_back()
         await self._ledger.survey()
         await self._eviction.drop_idle(self._clock.now() - _LONGEST_IDLE)
         await self._trim()
-        await self._eviction.give_back()
 
     def holdings(self) -> Holdings:
         """Tell how much is held, of how much; raises ``StoreFailed``."""
@@ -143,10 +143,8 @@ class Budget:
         self._is_trimming = True
         tally = self._eviction.tally(self._reason())
         try:
-            while (goal := tally.size + excess(*self._state())) > tally.size:
-                while tally.size < goal and await self._eviction.trim(goal - tally.size, tally):
-                    pass
-                self._is_stuck = tally.size < goal
+            while too_much := excess(*self._state(), is_under_way=tally.size > 0):
+                self._is_stuck = not await self._eviction.trim(too_much, tally)
                 if self._is_stuck:
                     break
         finally:

@@ -190,6 +190,8 @@ class Eviction:
                 await self._store.delete(victim.digest)
         for victim in await self._index.evict(victims):
             tally.add("manifest" if victim.is_manifest else "blob", victim.size)
+            if victim.is_manifest:
+                self._ledger.credit(victim.size)
 
     def _in_use(self, candidates: list[Candidate]) -> set[Digest]:
         """Return what is being filled, or was used since uses were counted."""

@@ -110,6 +110,10 @@ class Ledger:
         await self._drops.join(spool.digest, lambda: self._disk.drop_spool(spool.digest))
         return True
 
+    def credit(self, size: int) -> None:
+        """Count less, by what will be given back of what lies beside the content."""
+        self._beside -= size
+
     async def survey(self) -> None:
         """Measure what is counted nowhere else; raises ``StoreFailed``."""
         self._touched = self.claims()

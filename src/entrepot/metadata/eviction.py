@@ -10,6 +10,7 @@ from typing import Any
 from sqlalchemy import (
     BindParameter,
     Connection,
+    Delete,
     Integer,
     Select,
     Table,
@@ -37,6 +38,7 @@ _PAGES_LEFT = 256
 _repository_blobs, _repository_manifests = schema.repository_blobs, schema.repository_manifests
 _manifest_blobs, _repositories = schema.manifest_blobs, schema.repositories
 _gone: BindParameter[str] = bindparam("gone")
+_all_gone: BindParameter[list[str]] = bindparam("all_gone", expanding=True)
 
 _STORED = select(schema.totals.c.blobs, schema.totals.c.blob_bytes)
 _FREE_PAGES = "PRAGMA freelist_count"
@@ -60,13 +62,13 @@ def _known(table: Table) -> Select[*tuple[Any, ...]]:
     return select(*columns).where(table.c.digest == bindparam("digest"))
 
 
-def _unchanged(table: Table) -> Select[*tuple[Any, ...]]:
-    return select(table.c.digest).where(table.c.digest == _gone, table.c.last_used_at == bindparam("seen"))
+def _last_uses(table: Table) -> Select[*tuple[Any, ...]]:
+    return select(table.c.digest, table.c.last_used_at).where(table.c.digest.in_(_all_gone))
 
 
 _LOWEST_BLOBS, _LOWEST_MANIFESTS = _lowest(schema.blobs), _lowest(schema.manifests)
 _KNOWN_BLOB, _KNOWN_MANIFEST = _known(schema.blobs), _known(schema.manifests)
-_UNCHANGED_BLOB, _UNCHANGED_MANIFEST = _unchanged(schema.blobs), _unchanged(schema.manifests)
+_LAST_USES_OF_BLOBS, _LAST_USES_OF_MANIFESTS = _last_uses(schema.blobs), _last_uses(schema.manifests)
 
 # A repository holds a blob for as long as one of its manifests names it, or its bytes are here.
 _is_named = exists().where(
@@ -76,7 +78,7 @@ _is_named = exists().where(
 )
 _is_stored = exists().where(schema.blobs.c.digest == _repository_blobs.c.digest)
 
-_HOLDERS_OF_BLOB = select(_repository_blobs.c.repository_id).where(_repository_blobs.c.digest == _gone)
+_HOLDERS_OF_BLOBS = select(_repository_blobs.c.repository_id).where(_repository_blobs.c.digest.in_(_all_gone))
 _DROP_BLOB = delete(schema.blobs).where(schema.blobs.c.digest == _gone)
 _DROP_LINKS = delete(_repository_blobs).where(_repository_blobs.c.digest == _gone, ~_is_named)
 
@@ -165,40 +167,50 @@ def _place(candidate: Candidate) -> tuple[float, float, str]:
 
 def _evict(connection: Connection, victims: Sequence[Candidate]) -> list[Candidate]:
     """Drop blobs first: the links to them then have no reason left when their manifest goes as well."""
-    gone: list[Candidate] = []
-    touched: set[int] = set()
-    for victim in sorted(victims, key=lambda victim: victim.is_manifest):
-        unchanged = _UNCHANGED_MANIFEST if victim.is_manifest else _UNCHANGED_BLOB
-        key = {"gone": str(victim.digest)}
-        if connection.execute(unchanged, key | {"seen": victim.last_used_at}).first():
-            touched |= (_drop_manifest if victim.is_manifest else _drop_blob)(connection, key)
-            gone.append(victim)
-    for holder in touched:
-        connection.execute(_DROP_EMPTY, {"holder": holder})
-    return gone
+    blobs = _unchanged(connection, _LAST_USES_OF_BLOBS, [each for each in victims if not each.is_manifest])
+    manifests = _unchanged(
+        connection, _LAST_USES_OF_MANIFESTS, [each for each in victims if each.is_manifest]
+    )
+    touched = _drop_blobs(connection, [str(blob.digest) for blob in blobs])
+    for manifest in manifests:
+        touched |= _drop_manifest(connection, {"gone": str(manifest.digest)})
+    _execute_many(connection, _DROP_EMPTY, [{"holder": holder} for holder in touched])
+    return blobs + manifests
 
 
-def _drop_blob(connection: Connection, key: dict[str, str]) -> set[int]:
+def _unchanged(
+    connection: Connection, last_uses: Select[*tuple[Any, ...]], victims: list[Candidate]
+) -> list[Candidate]:
+    digests = [str(victim.digest) for victim in victims]
+    unchanged = set(map(tuple, connection.execute(last_uses, {"all_gone": digests})))
+    return [victim for victim in victims if (str(victim.digest), victim.last_used_at) in unchanged]
+
+
+def _drop_blobs(connection: Connection, digests: list[str]) -> set[int]:
     """Return the numbers of the repositories that may have nothing left."""
-    holders = set(connection.execute(_HOLDERS_OF_BLOB, key).scalars())
-    connection.execute(_DROP_BLOB, key)
-    if holders:
-        connection.execute(_DROP_LINKS, key)
+    holders = set(connection.execute(_HOLDERS_OF_BLOBS, {"all_gone": digests}).scalars())
+    gone = [{"gone": digest} for digest in digests]
+    _execute_many(connection, _DROP_BLOB, gone)
+    _execute_many(connection, _DROP_LINKS, gone)
     return holders
 
 
 def _drop_manifest(connection: Connection, key: dict[str, str]) -> set[int]:
-    """Do as ``_drop_blob`` does."""
+    """Do as ``_drop_blobs`` does; one at a time, for two may be each other's only reason to keep a link."""
     holders = set(connection.execute(_HOLDERS_OF_MANIFEST, key).scalars())
     named = connection.execute(_NAMED, key).scalars().all()
     connection.execute(_DROP_MANIFEST, key)
     connection.execute(_DROP_TAGS, key)
     for holder in holders:
         connection.execute(_DROP_REFERRERS, key | {"holder": holder})
-        links = [{"holder": holder, "named": blob} for blob in named]
-        if links:
-            connection.execute(_DROP_LINK, links)
+        _execute_many(connection, _DROP_LINK, [{"holder": holder, "named": blob} for blob in named])
     return holders
+
+
+def _execute_many(connection: Connection, statement: Delete, rows: list[dict[str, Any]]) -> None:
+    # Core reads an empty list as one row of defaults.
+    if rows:
+        connection.execute(statement, rows)
 
 
 def _give_back(connection: Connection) -> bool:

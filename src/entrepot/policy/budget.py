@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 __all__ = ["Bounds", "Usage", "allowance", "excess", "shortage", "usual_reserve"]
@@ -48,7 +49,8 @@ def shortage(usage: Usage, bounds: Bounds, wanted: int) -> int:
     return max(0, usage.held + wanted - allowance(usage, bounds))
 
 
-def excess(usage: Usage, bounds: Bounds) -> int:
-    """Return how many bytes had better go: none below the high mark, else all above the low one."""
+def excess(usage: Usage, bounds: Bounds, *, is_under_way: bool = False) -> int:
+    """Return how many bytes had better go: all above the low mark, once the high one was passed."""
     allowed = allowance(usage, bounds)
-    return int(usage.held - bounds.low * allowed) if usage.held > bounds.high * allowed else 0
+    begin = bounds.low if is_under_way else bounds.high
+    return math.ceil(usage.held - bounds.low * allowed) if usage.held > begin * allowed else 0

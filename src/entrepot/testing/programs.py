@@ -176,7 +176,7 @@ class CacheProgram(Program):
     """The cache itself, as a user starts it: a file of settings, a folder and a port that outlive restarts.
 
     ``upstreams`` pairs names with endpoint URLs or with their full settings; further
-    settings are named as in the file.
+    settings are named as in the file, and may be changed before they are written again.
     """
 
     def __init__(self, folder: Path, upstreams: Mapping[str, str | dict[str, Any]], **settings: Any) -> None:
@@ -184,7 +184,7 @@ class CacheProgram(Program):
         self.url = f"http://127.0.0.1:{self.port}"
         self.data = Path(settings.pop("data", folder / "data"))
         self.config = folder / "entrepot.yaml"
-        self._settings = settings
+        self.settings = settings
         folder.mkdir(parents=True, exist_ok=True)
         self.configure(upstreams)
         super().__init__(
@@ -203,7 +203,7 @@ class CacheProgram(Program):
                 name: {"endpoints": [value]} if isinstance(value, str) else value
                 for name, value in upstreams.items()
             },
-            **self._settings,
+            **self.settings,
         }
         self.config.write_text(json.dumps(document, indent=2))
 

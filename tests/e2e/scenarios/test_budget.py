@@ -69,7 +69,7 @@ def start(folder: Path, launch: Launch, upstream: FakeRegistry) -> Start:
 
 
 def _set(cache: CacheProgram, upstream: FakeRegistry, **settings: Any) -> None:
-    cache._settings["cache"] = settings
+    cache.settings["cache"] = settings
     cache.configure({"docker.io": upstream.url})
     cache.reload()
 

@@ -48,10 +48,12 @@ def test_promises_count_once_whether_written_or_not() -> None:
 def test_eviction_begins_past_the_high_mark_and_ends_at_the_low_one() -> None:
     assert excess(_usage(90), _bounds(100)) == 0
     assert excess(_usage(91), _bounds(100)) == 41
+    assert excess(_usage(60), _bounds(100), is_under_way=True) == 10
+    assert excess(_usage(50), _bounds(100), is_under_way=True) == 0
 
 
 def test_a_disk_that_others_fill_up_is_made_room_on() -> None:
-    assert excess(_usage(50, free=5), _bounds(None, min_free=30)) == 37
+    assert excess(_usage(50, free=5), _bounds(None, min_free=30)) == 38
 
 
 @given(SIZES, SIZES, SIZES, SIZES, st.none() | SIZES)
