@@ -28,6 +28,7 @@ from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.budget import Budget
+from entrepot.engine.cleaning import Cleaning
 from entrepot.engine.eviction import Eviction
 from entrepot.engine.fills import Fills
 from entrepot.engine.inspection import Inspection
@@ -79,6 +80,7 @@ __all__ = ["scrubbing", "serve"]
 
 _FLUSH_SECONDS = 5.0
 _BUDGET_SECONDS = 5.0
+_CLEAN_SECONDS = 86400.0
 _RECONCILE_SECONDS = 6 * 3600.0
 _AUDIT_SECONDS = 3600.0
 _LAG_SECONDS = 1.0
@@ -240,12 +242,14 @@ class Application:
 
     def _begin_upkeep(self) -> None:
         clock, scrub = self._clock, self._settings.cache.scrub
+        clean = Cleaning(self._metadata, clock).run
         reconcile = Reconciliation(self._store, self._metadata, self._metadata, clock).run
         plan = RoundsPlan(scrub.rate, scrub.every)
         bookmark = FileBookmark(self._folder / "entrepot.scrub")
         rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
         work = {
             "keep the budget": every(_BUDGET_SECONDS, self._budget.tidy, clock, "keep the budget"),
+            "clean metadata": every(_CLEAN_SECONDS, clean, clock, "clean metadata"),
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
             "sample lag": sample_lag(_LAG_SECONDS, clock, self._metrics.loop_lag().observe),
             "tidy audit": every(_AUDIT_SECONDS, self._audit.tidy, clock, "tidy audit"),

@@ -18,9 +18,8 @@ from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Eviction", "Protect", "Tally"]
 
-_PAGE = 100
 _STEP = 50
-_MOST_PAGES = 200
+_MOST_PAGES = 400
 
 Protect = Callable[[Sequence[Candidate]], Collection[Digest]]
 """Tells which of a page of candidates may not go, whatever their priority."""
@@ -153,7 +152,7 @@ class Eviction:
         for _ in range(_MOST_PAGES):
             if plan.size >= wanted:
                 break
-            page = self._index.lowest(last, _PAGE)
+            page = self._index.lowest(last, _STEP)
             if not page:
                 plan.is_all = True
                 break
@@ -163,7 +162,7 @@ class Eviction:
                 plan.victims.append(candidate)
                 plan.size += candidate.size
             last = page[-1]
-            await asyncio.sleep(0)  # A page takes the event loop a millisecond.
+            await asyncio.sleep(0)  # A page takes the event loop half a millisecond.
         return plan
 
     def _evictable(self, page: list[Candidate], plan: _Plan) -> Iterator[Candidate]:

@@ -37,6 +37,8 @@ _PAGES_LEFT = 256
 
 _repository_blobs, _repository_manifests = schema.repository_blobs, schema.repository_manifests
 _manifest_blobs, _repositories = schema.manifest_blobs, schema.repositories
+_holder: BindParameter[int] = bindparam("holder")
+_before: BindParameter[float] = bindparam("before")
 _gone: BindParameter[str] = bindparam("gone")
 _all_gone: BindParameter[list[str]] = bindparam("all_gone", expanding=True)
 
@@ -90,19 +92,44 @@ _DROP_MANIFEST = delete(schema.manifests).where(schema.manifests.c.digest == _go
 _DROP_TAGS = delete(schema.tags).where(schema.tags.c.digest == _gone)
 _DROP_REFERRERS = delete(schema.referrer_listings).where(
     schema.referrer_listings.c.subject == _gone,
-    schema.referrer_listings.c.repository_id == bindparam("holder"),
+    schema.referrer_listings.c.repository_id == _holder,
 )
 _DROP_LINK = delete(_repository_blobs).where(
-    _repository_blobs.c.repository_id == bindparam("holder"),
+    _repository_blobs.c.repository_id == _holder,
     _repository_blobs.c.digest == bindparam("named"),
     ~_is_stored,
     ~_is_named,
 )
 
+_NEXT_REPOSITORY = (
+    select(_repositories.c.id).where(_repositories.c.id > _holder).order_by(_repositories.c.id).limit(1)
+)
+_DROP_STALE = (
+    delete(_repository_blobs).where(_repository_blobs.c.repository_id == _holder, ~_is_stored, ~_is_named),
+    delete(schema.tags).where(
+        schema.tags.c.repository_id == _holder,
+        schema.tags.c.checked_at < _before,
+        ~exists().where(
+            _repository_manifests.c.repository_id == schema.tags.c.repository_id,
+            _repository_manifests.c.digest == schema.tags.c.digest,
+        ),
+    ),
+    *(
+        delete(listings).where(listings.c.repository_id == _holder, listings.c.checked_at < _before)
+        for listings in (schema.tag_listings, schema.referrer_listings)
+    ),
+)
+
 _DROP_EMPTY = delete(_repositories).where(
-    _repositories.c.id == bindparam("holder"),
+    _repositories.c.id == _holder,
     ~exists().where(_repository_manifests.c.repository_id == _repositories.c.id),
     ~exists().where(_repository_blobs.c.repository_id == _repositories.c.id),
+)
+_DROP_VACANT = _DROP_EMPTY.where(
+    *(
+        ~exists().where(table.c.repository_id == _repositories.c.id)
+        for table in (schema.tags, schema.tag_listings, schema.referrer_listings)
+    )
 )
 
 
@@ -137,6 +164,9 @@ class SqlEvictionIndex:
             count_uses(connection, [Use(candidate.digest, 0.0, 0) for candidate in spared])
 
         await self._database.change(change)
+
+    async def clean(self, after: int, before: float) -> int | None:
+        return await self._database.change(lambda connection: _clean(connection, after, before))
 
     async def give_back(self) -> bool:
         has_given = await self._database.change(_give_back)
@@ -211,6 +241,15 @@ def _execute_many(connection: Connection, statement: Delete, rows: list[dict[str
     # Core reads an empty list as one row of defaults.
     if rows:
         connection.execute(statement, rows)
+
+
+def _clean(connection: Connection, after: int, before: float) -> int | None:
+    holder: int | None = connection.execute(_NEXT_REPOSITORY, {"holder": after}).scalar_one_or_none()
+    if holder is not None:
+        for drop in _DROP_STALE:
+            connection.execute(drop, {"holder": holder, "before": before})
+        connection.execute(_DROP_VACANT, {"holder": holder})
+    return holder
 
 
 def _give_back(connection: Connection) -> bool:

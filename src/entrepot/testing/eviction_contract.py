@@ -11,6 +11,7 @@ from entrepot.testing.metadata_contract import (
     ALPINE,
     BUSYBOX,
     CONFIG,
+    ELSEWHERE,
     INDEX,
     LAYER,
     LINKS,
@@ -153,3 +154,21 @@ class EvictionIndexContract:
         while await metadata.give_back():
             steps += 1
         assert 1 < steps < 10
+
+    async def test_what_no_content_gives_a_reason_to_keep_is_cleaned_up(self, metadata: Metadata) -> None:
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
+        await metadata.confirm_blob(ALPINE, INDEX.digest, 5)
+        await metadata.record_tag(ALPINE, "held", MANIFEST.digest, 1.0)
+        await metadata.record_tag(ALPINE, "stale", INDEX.digest, 1.0)
+        await metadata.record_referrers(BUSYBOX, LAYER, b"{}", 1.0)
+        await metadata.record_tags(ELSEWHERE, b"[]", 3.0)
+        last, seen = 0, 0
+        while (cleaned := await metadata.clean(last, 2.0)) is not None:
+            last, seen = cleaned, seen + 1
+        assert seen == 3
+        assert metadata.blob(ALPINE, LAYER) == KnownBlob(5)
+        assert metadata.blob(ALPINE, INDEX.digest) is None
+        assert metadata.tag(ALPINE, "held") is not None
+        assert metadata.tag(ALPINE, "stale") is None
+        assert metadata.referrers(BUSYBOX, LAYER) is None
+        assert metadata.tags(ELSEWHERE) is not None
