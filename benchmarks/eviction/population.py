@@ -36,6 +36,8 @@ async def populate(data: Path, blobs: int) -> None:
     FilesystemBlobs(data).close()
     await SqlMetadata.open(data / "entrepot.db").close()
     database = sqlite3.connect(data / "entrepot.db")
+    for pragma in ("journal_mode = OFF", "synchronous = OFF", "cache_size = -2000000"):
+        database.execute(f"PRAGMA {pragma}")
     with database:
         for statement, rows in _rows(blobs):
             database.executemany(statement, rows)
