@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from entrepot.errors import MetadataFailed
 from entrepot.ports.clock import Clock
-from entrepot.ports.eviction import EvictionIndex
+from entrepot.ports.eviction import LeftBehind
 from entrepot.telemetry.log import log
 
 __all__ = ["Cleaning"]
@@ -16,7 +16,7 @@ _SECONDS_KEPT = 30 * 86400.0
 class Cleaning:
     """Runs behind the answers: after each repository it rests."""
 
-    def __init__(self, index: EvictionIndex, clock: Clock) -> None:
+    def __init__(self, index: LeftBehind, clock: Clock) -> None:
         self._index = index
         self._clock = clock
 

@@ -134,7 +134,7 @@ _DROP_VACANT = _DROP_EMPTY.where(
 
 
 class SqlEvictionIndex:
-    """Implements ``ports.eviction.EvictionIndex``."""
+    """Implements ``ports.eviction.EvictionIndex`` and ``LeftBehind``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from entrepot.oci.digest import Digest
 
-__all__ = ["Candidate", "EvictionIndex", "Stored"]
+__all__ = ["Candidate", "EvictionIndex", "LeftBehind", "Stored"]
 
 
 class Candidate(Struct, frozen=True, gc=False):
@@ -53,14 +53,18 @@ class EvictionIndex(Protocol):
         """Keep that eviction has come to a priority; put those that may not go behind those that may."""
         ...
 
+    async def give_back(self) -> bool:
+        """Return some room that nothing needs any more to the disk; tell whether there may be more."""
+        ...
+
+
+class LeftBehind(Protocol):
+    """What content has left in the metadata that is gone, or never came."""
+
     async def clean(self, after: int, before: float) -> int | None:
         """Look through the repository that comes next, and forget what no content gives a reason to keep.
 
         Of lists and tags, only what was last checked ``before``, in epoch seconds.  Returns where to go
         on ``after``, beginning with 0; ``None`` at the end.
         """
-        ...
-
-    async def give_back(self) -> bool:
-        """Return some room that nothing needs any more to the disk; tell whether there may be more."""
         ...

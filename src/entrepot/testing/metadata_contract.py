@@ -9,7 +9,7 @@ from entrepot.oci.descriptor import Descriptor
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository
-from entrepot.ports.eviction import EvictionIndex
+from entrepot.ports.eviction import EvictionIndex, LeftBehind
 from entrepot.ports.metadata import (
     BlobIndex,
     Contents,
@@ -43,7 +43,9 @@ INDEX = StoredManifest(Digest.of(b'{"\x00": \xff}'), "text/any; charset=x", b'{"
 LINKS = ManifestLinks(blobs=(Descriptor(CONFIG, 6), Descriptor(LAYER, 5)))
 
 
-class Metadata(ManifestIndex, BlobIndex, StoredBlobs, Contents, Listings, EvictionIndex, Protocol):
+class Metadata(
+    ManifestIndex, BlobIndex, StoredBlobs, Contents, Listings, EvictionIndex, LeftBehind, Protocol
+):
     """All ports, as one store offers them."""
 
 
