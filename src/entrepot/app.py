@@ -59,7 +59,6 @@ from entrepot.jobs.schedule import every, sample_lag
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.access import PullRules
-from entrepot.policy.budget import Bounds
 from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.blobs import Pace
@@ -169,7 +168,10 @@ class Application:
         self._uses = Uses(self._metadata, self._clock)
         self._ledger = Ledger(FilesystemDisk(folder), self._metadata, self._clock)
         self._eviction = Eviction(self._store, self._metadata, self._ledger, self._uses, self._metrics)
-        self._budget = Budget(self._ledger, self._eviction, self._tasks, self._clock, self._bounds_on)
+        self._budget = Budget(
+            *(self._ledger, self._eviction, self._tasks, self._clock),
+            lambda total: bounds_on(total, self._settings.cache),
+        )
         self._fills = Fills(
             self._store, self._budget, self._clock, self._tasks, self._note_stored, metrics=self._metrics
         )
@@ -260,9 +262,6 @@ class Application:
             work["scrub content"] = rounds.run()
         for name, running in work.items():
             _ = self._tasks.spawn(running, name)
-
-    def _bounds_on(self, total: int) -> Bounds:
-        return bounds_on(total, self._settings.cache)
 
     async def _listen(self, listen: str) -> list[tuple[str, int]]:
         try:
