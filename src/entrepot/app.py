@@ -77,12 +77,9 @@ from entrepot.upstream.registry import RegistryUpstream
 
 __all__ = ["scrubbing", "serve"]
 
-_FLUSH_SECONDS = 5.0
-_BUDGET_SECONDS = 5.0
-_CLEAN_SECONDS = 86400.0
+_FLUSH_SECONDS, _LAG_SECONDS = 5.0, 1.0
 _RECONCILE_SECONDS = 6 * 3600.0
 _AUDIT_SECONDS = 3600.0
-_LAG_SECONDS = 1.0
 
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -250,8 +247,8 @@ class Application:
         bookmark = FileBookmark(self._folder / "entrepot.scrub")
         rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
         work = {
-            "keep the budget": every(_BUDGET_SECONDS, self._budget.tidy, clock, "keep the budget"),
-            "clean metadata": every(_CLEAN_SECONDS, clean, clock, "clean metadata"),
+            "keep the budget": every(_FLUSH_SECONDS, self._budget.tidy, clock, "keep the budget"),
+            "clean metadata": every(_RECONCILE_SECONDS, clean, clock, "clean metadata"),
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
             "sample lag": sample_lag(_LAG_SECONDS, clock, self._metrics.loop_lag().observe),
             "tidy audit": every(_AUDIT_SECONDS, self._audit.tidy, clock, "tidy audit"),
