@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from entrepot.oci.digest import Digest
+from entrepot.oci.platform import Platform
 
 __all__ = ["Descriptor"]
 
@@ -16,3 +17,4 @@ class Descriptor:
     digest: Digest
     size: int | None = None
     media_type: str | None = None
+    platform: Platform | None = None

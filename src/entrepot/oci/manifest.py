@@ -9,6 +9,7 @@ from typing import Any
 
 from entrepot.oci.descriptor import Descriptor
 from entrepot.oci.digest import Digest, InvalidDigest
+from entrepot.oci.platform import platform_of
 
 __all__ = ["ManifestLinks", "read_links"]
 
@@ -62,7 +63,12 @@ def _descriptors(candidates: list[Any]) -> Iterator[Descriptor]:
             digest = Digest.parse(candidate["digest"])
         except InvalidDigest:
             continue
-        yield Descriptor(digest, _size(candidate.get("size")), _media_type(candidate.get("mediaType")))
+        yield Descriptor(
+            digest,
+            _size(candidate.get("size")),
+            _media_type(candidate.get("mediaType")),
+            platform_of(candidate.get("platform")),
+        )
 
 
 def _size(value: Any) -> int | None:
