@@ -98,6 +98,10 @@ class Upstream(Protocol):
         """All tags, every page of them, in the registry's order."""
         ...
 
+    async def repositories(self) -> list[str]:
+        """All repositories, where the registry tells them (``_catalog``)."""
+        ...
+
     async def referrers(self, repository: str, digest: Digest) -> bytes:
         """Return an index of the referrers, empty for none: by the API, else by the fallback tag."""
         ...

@@ -33,6 +33,7 @@ class Behaviour:
     digest_header: bool = True
     demands_accept: bool = False
     referrers_api: bool = False
+    catalog: bool = True
     page_size: int = 1000
     blob_redirect: str | None = None
     headers: dict[str, str] = field(default_factory=dict)
@@ -45,6 +46,8 @@ def kind_of(path: str) -> str:
         return "ping"
     if path.startswith("/cdn/"):
         return "blob"
+    if path == "/v2/_catalog":
+        return "catalog"
     match = _V2.fullmatch(path)
     return _KINDS[match["kind"]] if match else "other"
 
@@ -64,6 +67,11 @@ def answer(request: Request, content: RegistryContent, behaviour: Behaviour, *, 
         found = _json({}, behaviour)
     elif request.path.startswith("/cdn/"):
         found = _cdn(request, content, ranges=ranges)
+    elif request.kind == "catalog" and behaviour.catalog:
+        path = f"{behaviour.path.strip('/')}/" if behaviour.path else ""
+        items = [f"{path}{name}" for name in content.repositories()]
+        items = [item for item in items if item > request.query.get("last", "")]
+        found = _page(request, behaviour, items, lambda page: {"repositories": page})
     elif name is None:
         found = _error(404, "UNSUPPORTED")
     else:

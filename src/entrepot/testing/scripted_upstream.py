@@ -109,6 +109,11 @@ class ScriptedUpstream:
         await self.gate.wait()
         return [tag for name, tag in self.manifests if name == repository and ":" not in tag]
 
+    async def repositories(self) -> list[str]:
+        self._ask("REPOSITORIES")
+        await self.gate.wait()
+        return sorted({name for name, _ in self.manifests})
+
     async def referrers(self, repository: str, digest: Digest) -> bytes:
         self._ask(f"REFERRERS {repository} {digest}")
         await self.gate.wait()

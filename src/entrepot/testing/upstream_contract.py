@@ -72,6 +72,12 @@ class UpstreamContract:
         content.tag(REPOSITORY, "2", image.digest)
         assert await upstream.tags(REPOSITORY) == ["1", "2"]
 
+    async def test_repositories_are_listed(
+        self, upstream: Upstream, content: RegistryContent, image: Image
+    ) -> None:
+        content.add_manifest("library/other", image.content, tag="1")
+        assert await upstream.repositories() == [REPOSITORY, "library/other"]
+
     async def test_no_referrers_are_an_empty_index(self, upstream: Upstream, image: Image) -> None:
         assert json.loads(await upstream.referrers(REPOSITORY, image.digest))["manifests"] == []
 

@@ -51,6 +51,8 @@ class Authorizer:
         self._token_hosts = token_hosts
         self._standing = standing
         self._learnt: dict[str, _Basic | _Bearer] = {}
+        self._learnt_of_registry: dict[str, _Bearer] = {}
+        """What is wanted where no repository is meant, as for the catalogue: its scope is another."""
         self._warned_of = ""
 
     async def header(self, endpoint: Endpoint, name: str, rejected: str | None = None) -> str | None:
@@ -59,7 +61,7 @@ class Authorizer:
         ``rejected`` is one that the endpoint took no more.  Raises ``Refused`` when there is no
         other, and all that fetching a token may.
         """
-        match self._learnt.get(endpoint.url):
+        match self._wanted(endpoint, name):
             case None:
                 return None
             case _Basic():
@@ -82,7 +84,8 @@ class Authorizer:
         challenges = parse_challenges([www_authenticate])
         bearer = next(filter(_wants_token, challenges), None)
         if bearer is not None:
-            self._learnt[endpoint.url] = _bearer(bearer, name)
+            learnt = self._learnt if name else self._learnt_of_registry
+            learnt[endpoint.url] = _bearer(bearer, name)
         elif any(challenge.scheme == "basic" for challenge in challenges):
             self._learnt[endpoint.url] = _Basic()
         else:
@@ -97,6 +100,10 @@ class Authorizer:
         """Note that a user and password are not, if they were sent."""
         if authorization is not None and isinstance(self._learnt.get(endpoint.url), _Basic):
             self._standing.refused(str(failure))
+
+    def _wanted(self, endpoint: Endpoint, name: str) -> _Basic | _Bearer | None:
+        learnt = self._learnt.get(endpoint.url)
+        return learnt if name or isinstance(learnt, _Basic) else self._learnt_of_registry.get(endpoint.url)
 
     async def _basic(self, endpoint: Endpoint, rejected: str | None) -> str:
         credential = await self._credentials.current()

@@ -94,9 +94,14 @@ class Endpoint:
         """Return the name by which this endpoint, and its tokens, know a repository."""
         return f"{self._prefix}/{repository}" if self._prefix and repository else repository
 
+    def own_name_of(self, name: str) -> str | None:
+        """Return the repository that goes by a name here, if it can be asked for: undo ``name_of``."""
+        prefix = f"{self._prefix}/" if self._prefix else ""
+        return name.removeprefix(prefix) if name.startswith(prefix) else None
+
     def address(self, repository: str, rest: str) -> str:
-        """Write the URL of ``rest`` (``manifests/latest``) in a repository; without one, the API's base."""
-        return f"{self._root}{self.name_of(repository)}/{rest}" if repository else self._root
+        """Write the URL of ``rest`` (``manifests/latest``) in a repository; without one, of the registry."""
+        return f"{self._root}{self.name_of(repository)}/{rest}" if repository else f"{self._root}{rest}"
 
     def trusts_head(self, kind: str) -> bool:
         """Tell whether HEAD is of use for a kind of content: it is not for an hour after GET did better."""

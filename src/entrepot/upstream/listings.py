@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
@@ -19,7 +20,9 @@ from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.manifests import get_manifest
 
-__all__ = ["list_referrers", "list_tags"]
+__all__ = ["list_referrers", "list_repositories", "list_tags"]
+
+L = TypeVar("L", bound=msgspec.Struct)
 
 _MOST_PAGES = 1000
 _LARGEST_PAGE = 8 << 20
@@ -32,15 +35,21 @@ class _Tags(msgspec.Struct):
     tags: list[str] | None = None
 
 
+class _Repositories(msgspec.Struct):
+    repositories: list[str] | None = None
+
+
 async def list_tags(client: Client, endpoint: Endpoint, repository: str) -> list[str]:
     wish = Wish(repository, f"tags/list?n={_PAGE_SIZE}", "tags", RepositoryNotHere)
-    tags: list[str] = []
-    async for page in _pages(client, endpoint, wish):
-        try:
-            tags += msgspec.json.decode(page, type=_Tags).tags or []
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise UpstreamDown(f"{wish} at {endpoint.host} is no list of tags: {error}") from error
-    return tags
+    return [tag async for page in _lists(client, endpoint, wish, _Tags) for tag in page.tags or ()]
+
+
+async def list_repositories(client: Client, endpoint: Endpoint) -> list[str]:
+    """List the repositories that can be pulled from the endpoint, by the names that it is asked by."""
+    wish = Wish("", f"_catalog?n={_PAGE_SIZE}", "catalog", NotHere)
+    pages = _lists(client, endpoint, wish, _Repositories)
+    names = [name async for page in pages for name in page.repositories or ()]
+    return [own for name in names if (own := endpoint.own_name_of(name)) is not None]
 
 
 async def list_referrers(client: Client, endpoint: Endpoint, repository: str, digest: Digest) -> bytes:
@@ -55,6 +64,14 @@ async def list_referrers(client: Client, endpoint: Endpoint, repository: str, di
         return merge_referrers([fetched.content])
     except (NotHere, InvalidIndex):
         return EMPTY_INDEX
+
+
+async def _lists(client: Client, endpoint: Endpoint, wish: Wish, kind: type[L]) -> AsyncIterator[L]:
+    async for page in _pages(client, endpoint, wish):
+        try:
+            yield msgspec.json.decode(page, type=kind)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise UpstreamDown(f"{wish} at {endpoint.host} is no list of {wish.kind}: {error}") from error
 
 
 async def _pages(client: Client, endpoint: Endpoint, wish: Wish) -> AsyncIterator[bytes]:

@@ -105,6 +105,9 @@ class RegistryUpstream:
             lambda endpoint: listings.list_tags(self._client, endpoint, repository)
         )
 
+    async def repositories(self) -> list[str]:
+        return await self._failover.run(lambda endpoint: listings.list_repositories(self._client, endpoint))
+
     async def referrers(self, repository: str, digest: Digest) -> bytes:
         return await self._failover.run(
             lambda endpoint: listings.list_referrers(self._client, endpoint, repository, digest)

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from entrepot.errors import RepositoryNotHere, UpstreamDown
+from entrepot.errors import NotHere, RepositoryNotHere, UpstreamDown
 from entrepot.oci.digest import Digest
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_content import INDEX_TYPE, Image
@@ -122,3 +122,21 @@ async def test_a_failing_registry_is_not_one_without_referrers(
     registry.misbehave("any", Fault(status=500))
     with pytest.raises(UpstreamDown):
         await upstream.referrers("app", Digest.of(b"x"))
+
+
+async def test_every_page_of_the_catalogue_is_read(
+    registry: FakeRegistry, upstream: RegistryUpstream
+) -> None:
+    registry.behaviour.page_size = 2
+    for name in ("a", "b/c", "d", "e"):
+        registry.content.add_image(name, "1")
+    assert await upstream.repositories() == ["a", "b/c", "d", "e"]
+    assert registry.count("catalog") == 2
+
+
+async def test_a_registry_without_a_catalogue_has_none(
+    registry: FakeRegistry, upstream: RegistryUpstream
+) -> None:
+    registry.behaviour.catalog = False
+    with pytest.raises(NotHere):
+        await upstream.repositories()
