@@ -15,7 +15,6 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-import msgspec
 import uvloop
 
 from entrepot.audit.trail import AuditTrail
@@ -24,6 +23,7 @@ from entrepot.config.certificates import load_pair, server_context
 from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
 from entrepot.config.forms import parse_listen
 from entrepot.config.restart import waiting_for_restart
+from entrepot.config.rules import pull_rules, tag_rules
 from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
@@ -42,6 +42,8 @@ from entrepot.engine.scrub import Scrub
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
+from entrepot.engine.warming import Warming
+from entrepot.engine.warms import Warms
 from entrepot.errors import EntrepotError, MetadataFailed
 from entrepot.http.api.application import build_api
 from entrepot.http.api.parts import Parts
@@ -56,10 +58,9 @@ from entrepot.identity.administrator import AdministratorToken
 from entrepot.jobs.clock import SystemClock
 from entrepot.jobs.mending import keep_sound
 from entrepot.jobs.schedule import every, sample_lag
+from entrepot.jobs.sync import Syncs, planned
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
-from entrepot.policy.access import PullRules
-from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.blobs import Pace
 from entrepot.storage.ballast import Ballast
@@ -182,6 +183,7 @@ class Application:
         )
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
+        self._warms = self._build_warms(settings)
         self._audit = self._build_audit(settings, lines)
         self._events = events or Events()
         self._tls = server_context(settings.tls)
@@ -233,7 +235,7 @@ class Application:
                 ending.push_async_callback(upstream.close)
             ending.push_async_callback(self._uses.flush)
             ending.push_async_callback(self._ledger.finish)
-            for part in (self._fills, self._lists, self._blobs, self._manifests, self._tasks):
+            for part in (self._fills, self._lists, self._blobs, self._manifests, self._warms, self._tasks):
                 ending.push_async_callback(part.close)
             ending.push_async_callback(self._server.stop, self._settings.drain_timeout)
         if self._is_listening:
@@ -254,6 +256,8 @@ class Application:
             "tidy audit": every(_AUDIT_SECONDS, self._audit.tidy, clock, "tidy audit"),
             "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
             "mend database": keep_sound(self._metadata, reconcile, clock),
+            "keep warms": self._warms.run(),
+            "begin syncs": Syncs(lambda: planned(self._settings), self._warms, clock).run(),
         }
         if scrub.every:
             work["scrub content"] = rounds.run()
@@ -297,6 +301,12 @@ class Application:
         table = UpstreamTable.build(upstreams, hostnames, settings.default_upstream)
         return table, {name: _site(upstreams[name], settings.upstreams[name]) for name in upstreams}
 
+    def _build_warms(self, settings: Settings) -> Warms:
+        at_once = settings.warm.concurrency
+        warming = Warming(self._sites, self._manifests, self._blobs, self._clock, at_once=at_once)
+        bookmark = FileBookmark(self._folder / "entrepot.warms")
+        return Warms(warming, self._fills, bookmark, self._clock, self._tasks, metrics=self._metrics)
+
     def _build_audit(self, settings: Settings, lines: LineWriter | None) -> AuditTrail:
         if lines is not None:
             lines.dropped = self._metrics.log_lines_dropped().inc
@@ -328,6 +338,7 @@ class Application:
                 metrics=self._metrics,
                 purging=Purging(self._metadata, self._manifests, self._blobs, self._store, self._metadata),
                 scrub=Scrub(self._store, self._metadata),
+                warms=self._warms,
                 audit=self._audit,
                 events=self._events,
                 settings=lambda: plain(self._settings),
@@ -358,20 +369,7 @@ class Application:
 
 
 def _site(upstream: RegistryUpstream, settings: UpstreamSettings) -> Site:
-    base = _freshness(settings)
-    rules = tuple((rule.tags, base.overridden(_overrides(rule))) for rule in settings.tag_rules)
-    pulls = PullRules(settings.repositories.allow, settings.repositories.deny)
-    return Site(upstream, TagRules(base, rules, settings.freshness.immutable_tags), pulls)
-
-
-def _freshness(settings: UpstreamSettings) -> Freshness:
-    values = msgspec.structs.asdict(settings.freshness)
-    del values["immutable_tags"]
-    return Freshness(**values, follow_deletions=settings.retention.follow_deletions)
-
-
-def _overrides(rule: msgspec.Struct) -> dict[str, float | None]:
-    return {name: value for name, value in msgspec.structs.asdict(rule).items() if name != "tags"}
+    return Site(upstream, tag_rules(settings), pull_rules(settings))
 
 
 def _open_metadata(folder: Path) -> SqlMetadata:

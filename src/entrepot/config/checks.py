@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import ssl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 
 from entrepot.config.certificates import load_authorities, load_pair
-from entrepot.config.schema import AdminSettings, AuditSettings, Settings, UpstreamSettings
+from entrepot.config.schema import AdminSettings, AuditSettings, Settings, SyncSettings, UpstreamSettings
 from entrepot.config.tree import Node, Problem, did_you_mean
 from entrepot.config.units import Bytes
 from entrepot.errors import SettingsInvalid
@@ -37,6 +37,7 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
     if settings.tls is not None:
         for complaint in _check_files(load_pair, settings.tls.certificate, settings.tls.key):
             yield Problem(tree.place_of("tls", "key"), "tls.key", complaint)
+    yield from _check_syncs(settings, tree)
     for setting, complaint in _check_audit(settings.audit):
         yield Problem(tree.place_of("audit", setting), f"audit.{setting}", complaint)
     for setting, complaint in _check_admin(settings.admin):
@@ -45,6 +46,28 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
         for setting, complaint in (*_check_credential(upstream), *_check_certificates(upstream)):
             place = tree.place_of("upstreams", name, setting)
             yield Problem(place, f"upstreams.{name}.{setting}", complaint)
+
+
+def _check_syncs(settings: Settings, tree: Node) -> Iterator[Problem]:
+    members = tree.children()["sync"].value if settings.sync else ()
+    written = {str(node.children()["name"].value): node for node in members or () if isinstance(node, Node)}
+    names = [sync.name for sync in settings.sync]
+    for sync in settings.sync:
+        node = written[sync.name]
+        for complaint in _check_sync(sync, settings, node.children()):
+            yield Problem(node.place, f"sync {sync.name}", complaint)
+    for name in dict.fromkeys(name for name in names if names.count(name) > 1):
+        yield Problem(written[name].place, "sync", f"expected each name once, found {name} twice")
+
+
+def _check_sync(sync: SyncSettings, settings: Settings, written: Collection[str]) -> Iterator[str]:
+    if sync.upstream not in settings.upstreams:
+        hint = did_you_mean(sync.upstream, settings.upstreams)
+        yield f'expected one of the upstreams, found "{sync.upstream}"{hint}'
+    if not sync.repositories:
+        yield "expected at least one repository, or a pattern"
+    if ("schedule" in written) == ("poll_interval" in written):
+        yield "expected either schedule or poll_interval"
 
 
 def _check_audit(audit: AuditSettings) -> Iterator[tuple[str, str]]:

@@ -15,19 +15,26 @@ from urllib.parse import SplitResult, urlsplit
 
 from entrepot.config.secret import HIDDEN
 from entrepot.config.units import Amount
+from entrepot.oci.platform import parse_platform
+from entrepot.policy.cron import check_cron
 from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
+from entrepot.policy.versions import parse_range
 
 __all__ = [
+    "check_cron_expression",
     "check_endpoint",
     "check_host",
     "check_listen",
     "check_pattern",
+    "check_platform",
     "check_positive",
     "check_program",
     "check_proxy",
+    "check_regex",
     "check_syslog",
     "check_text",
     "check_upstream_name",
+    "check_versions",
     "check_webhook",
     "hide_userinfo",
     "parse_listen",
@@ -63,6 +70,29 @@ def check_text(text: str, _folder: Path) -> str:
 def check_pattern(text: str, _folder: Path) -> str:
     if not text or re.search(r"\s", text):
         raise ValueError("expected a pattern such as library/* or v*.*.*")
+    return text
+
+
+def check_regex(text: str, _folder: Path) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"expected a regular expression: {error}") from error
+    return text
+
+
+def check_versions(text: str, _folder: Path) -> str:
+    parse_range(text)
+    return text
+
+
+def check_platform(text: str, _folder: Path) -> str:
+    parse_platform(text)
+    return text
+
+
+def check_cron_expression(text: str, _folder: Path) -> str:
+    check_cron(text)
     return text
 
 

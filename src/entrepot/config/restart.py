@@ -17,6 +17,7 @@ _FIXED = (
     "admin",
     "audit",
     "telemetry",
+    "warm",
     "log.access",
     "log.format",
 )

@@ -25,11 +25,13 @@ __all__ = [
     "RetentionSettings",
     "ScrubSettings",
     "Settings",
+    "SyncSettings",
     "TagRule",
     "TelemetrySettings",
     "TimeoutSettings",
     "TlsSettings",
     "UpstreamSettings",
+    "WarmSettings",
     "WebhookSettings",
 ]
 
@@ -44,6 +46,10 @@ File = Annotated[str, Meta(extra={"form": forms.resolve_file})]
 Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
 Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
 Webhook = Annotated[str, Meta(extra={"form": forms.check_webhook})]
+Regex = Annotated[str, Meta(extra={"form": forms.check_regex})]
+Versions = Annotated[str, Meta(extra={"form": forms.check_versions})]
+PlatformName = Annotated[str, Meta(extra={"form": forms.check_platform})]
+CronExpression = Annotated[str, Meta(extra={"form": forms.check_cron_expression})]
 Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
 LogLevel = Literal["debug", "info", "warning", "error"]
 PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
@@ -277,6 +283,41 @@ class AdminSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     token_file: Annotated[File | None, Meta(description="File that holds the administrator's token.")] = None
 
 
+class WarmSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    concurrency: Annotated[
+        int, Meta(ge=1, description="Most manifests and blobs that all warms together fetch at once.")
+    ] = 4
+
+
+class SyncSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A tag is taken that every given filter takes."""
+
+    name: Annotated[Text, Meta(description="A word for the log and the API.")]
+    upstream: Annotated[str, Meta(description="Name of the upstream.")]
+    repositories: Annotated[
+        tuple[Pattern, ...],
+        Meta(description="Names, or patterns where the upstream lists its repositories (_catalog)."),
+    ]
+    tags: Annotated[tuple[Pattern, ...], Meta(description="Patterns of tags; none means all.")] = ()
+    tag_regex: Annotated[
+        Regex | None, Meta(description="Regular expression that matches the whole of a tag.")
+    ] = None
+    semver: Annotated[
+        Versions | None,
+        Meta(description="Range of versions: `>=1.2 <2`, `^1.4 || 2`; `*` takes all tags that are versions."),
+    ] = None
+    exclude_tags: Annotated[tuple[Pattern, ...], Meta(description="Patterns of tags that are left out.")] = ()
+    platforms: Annotated[
+        tuple[PlatformName, ...], Meta(description="Platforms, as linux/arm64/v8; none means all.")
+    ] = ()
+    schedule: Annotated[
+        CronExpression | None, Meta(description="When, as cron has it, in UTC: `0 3 * * *` is at three.")
+    ] = None
+    poll_interval: Annotated[
+        PositiveSeconds | None, Meta(description="How often, instead of schedule; the first time at once.")
+    ] = None
+
+
 DEFAULT_UPSTREAMS: dict[str, UpstreamSettings] = {
     "docker.io": UpstreamSettings(endpoints=("https://registry-1.docker.io",)),
     **{
@@ -328,6 +369,12 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     telemetry: Annotated[TelemetrySettings, Meta(description="Who is told what requests wait for.")] = field(
         default_factory=TelemetrySettings
     )
+    warm: Annotated[WarmSettings, Meta(description="Bringing images before they are asked for.")] = field(
+        default_factory=WarmSettings
+    )
+    sync: Annotated[
+        tuple[SyncSettings, ...], Meta(description="What is brought on a schedule; see warming.md.")
+    ] = ()
     upstreams: Annotated[
         dict[UpstreamName, UpstreamSettings],
         Meta(description="The registries to cache, by name; given, they replace the built-in ten."),

@@ -64,6 +64,10 @@ class FillingBlob:
         """Yield ``[start, stop)`` as it comes; raises where the rest will not."""
         return self._fill.pieces(start, stop)
 
+    async def kept(self) -> None:
+        """Wait until all of it is in the store; raise why it will not be."""
+        await self._fill.kept()
+
     def close(self) -> None:
         self._fills.leave(self._fill)
 
@@ -131,6 +135,18 @@ class Blobs:
     def forget(self, repositories: Collection[Repository]) -> None:
         """Drop from memory what blobs these repositories hold: the index may have forgotten some."""
         self._links.forget_all(lambda link: link[0] in repositories)
+
+    async def keep(self, repository: Repository, digest: Digest) -> None:
+        """Return when a blob is in the store, though nobody reads it.
+
+        Raises as ``open`` does, and ``StoreFailed`` where there is no room.
+        """
+        answer = await self.open(repository, digest)
+        try:
+            if isinstance(answer, FillingBlob):
+                await answer.kept()
+        finally:
+            answer.close()
 
     async def close(self) -> None:
         await self._confirmations.close()

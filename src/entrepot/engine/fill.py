@@ -79,6 +79,7 @@ class Fill:
         self.is_confirmed = False
         """The upstream has answered with the blob, and has not failed since."""
         self._is_verified = False
+        self._is_kept = False
         self._wants_whole = False
         self._honours_range = True
         self._is_storing = not isinstance(spool, NoSpool)
@@ -152,6 +153,21 @@ class Fill:
         async with aclosing(self._pass_through(position, stop, is_checked=is_held)) as rest:
             async for chunk in rest:
                 yield chunk
+
+    async def kept(self) -> None:
+        """Wait until the blob is in the store; raise why it will not be.
+
+        Nobody need read it meanwhile.
+        """
+        failures, self._wants_whole = self._failures, True
+        while not self.is_over and self._is_storing:
+            here = self._present.run_end(0)
+            failures = self._check(here, None, failures)
+            self._advance(here, None)
+            await self._changed.wait()
+        self._check(0, None, failures)
+        if not self._is_kept:
+            raise StoreFailed(f"the disk has no room for {self.digest}, or fails")
 
     async def close(self) -> None:
         """Stop, keeping what is here for a later fill to resume; nobody may be reading."""
@@ -379,6 +395,7 @@ class Fill:
         size = self._present.run_end(0)
         try:
             await self._spool.commit(size)
+            self._is_kept = True
             await self._parts.stored(self.digest, size)
             self._claim.end()
         except StoreFailed:

@@ -6,13 +6,25 @@ import re
 
 from msgspec import Struct
 
-from entrepot.oci.digest import Digest, InvalidDigest
-from entrepot.oci.reference import InvalidName, InvalidReference, check_hosted_name, parse_reference
+from entrepot.oci.digest import DIGEST, Digest, InvalidDigest
+from entrepot.oci.reference import (
+    HOST,
+    NAME,
+    TAG,
+    InvalidName,
+    InvalidReference,
+    check_hosted_name,
+    parse_reference,
+)
 
-__all__ = ["DEFAULT_TAG", "ImageReference", "InvalidImage", "parse_image"]
+__all__ = ["DEFAULT_TAG", "IMAGE", "ImageReference", "InvalidImage", "parse_image"]
 
 DEFAULT_TAG = "latest"
-_TAG_PATTERN = re.compile(r"(?=.*[*?\[])[A-Za-z0-9_.*?\[\]!-]{1,128}")
+_WILD_TAG = r"[A-Za-z0-9_.!-]*[*?\[][A-Za-z0-9_.*?\[\]!-]*"
+_TAG_PATTERN = re.compile(_WILD_TAG)
+
+IMAGE = rf"(?:{HOST}/)?{NAME}(?::(?:{TAG}|{_WILD_TAG}))?(?:@(?:{DIGEST}))?"
+"""The pattern of what ``parse_image`` reads, but for its length."""
 
 
 class InvalidImage(ValueError):

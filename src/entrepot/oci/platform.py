@@ -33,7 +33,7 @@ def parse_platform(text: str) -> Platform:
     """Read ``OS/ARCHITECTURE[/VARIANT]``; raise ``InvalidPlatform``."""
     match = _FORM.fullmatch(text)
     if match is None:
-        raise InvalidPlatform(f"expected a platform such as linux/amd64 or linux/arm64/v8, found {text!r}")
+        raise InvalidPlatform("expected a platform such as linux/amd64 or linux/arm64/v8")
     return _usual(match[1], match[2], match[3] or "")
 
 

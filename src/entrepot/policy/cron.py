@@ -38,9 +38,9 @@ def check_cron(expression: str) -> Cron:
     try:
         is_five = len(expression.split()) == 5
         if not is_five or _after(cron, 0.0) == inf:
-            raise InvalidCron(f"expected minute, hour, day, month and weekday, found {expression!r}")
+            raise InvalidCron("expected minute, hour, day, month and weekday, such as 0 3 * * *")
     except CronSimError as error:
-        raise InvalidCron(f"expected a cron expression: {str(error).lower()} in {expression!r}") from error
+        raise InvalidCron(f"expected a cron expression such as 0 3 * * *: {str(error).lower()}") from error
     return cron
 
 

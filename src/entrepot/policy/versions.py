@@ -66,7 +66,7 @@ def parse_version(tag: str) -> Version | None:
 
 def parse_range(text: str) -> VersionRange:
     """Read a range; raise ``InvalidRange``."""
-    return VersionRange(tuple(_alternative(part.strip(), text) for part in text.split("||")))
+    return VersionRange(tuple(_alternative(part.strip()) for part in text.split("||")))
 
 
 def _holds(bounds: tuple[_Bound, ...], version: Version) -> bool:
@@ -75,7 +75,7 @@ def _holds(bounds: tuple[_Bound, ...], version: Version) -> bool:
     return (version.is_release or named) and all(bound.allows(version) for bound in bounds)
 
 
-def _alternative(text: str, whole: str) -> tuple[_Bound, ...]:
+def _alternative(text: str) -> tuple[_Bound, ...]:
     bounds: list[_Bound] = []
     position = 0
     while position < len(text):
@@ -89,7 +89,7 @@ def _alternative(text: str, whole: str) -> tuple[_Bound, ...]:
             break
         position = separator.end()
     if not bounds or position < len(text):
-        raise InvalidRange(f"expected a range of versions such as >=1.2 <2 or ^1.4, found {whole!r}")
+        raise InvalidRange("expected a range of versions such as >=1.2 <2 or ^1.4")
     return tuple(bounds)
 
 

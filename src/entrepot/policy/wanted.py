@@ -72,16 +72,18 @@ def choose_tags(wanted: Wanted, tags: Iterable[str]) -> list[str]:
     return [tag for tag in tags if is_wanted(tag)]
 
 
-def locate(image: ImageReference, table: UpstreamTable) -> Wanted | NoSuchUpstream | NameInvalid:
+def locate(image: ImageReference, table: UpstreamTable) -> Wanted | NameInvalid:
     """Find the upstream that an image means: without a host Docker Hub's, where it is one of the upstreams.
 
-    Workloads mean Docker Hub by short names, whatever the default upstream of requests is.
+    Workloads mean Docker Hub by short names, whatever the default upstream of requests is.  A host
+    that is no upstream is kept: whoever brings the image says so.
     """
-    host, _ = split_host(image.name)
+    host, rest = split_host(image.name)
     hub = table.names.get(DOCKER_HUB)
-    repository = resolve(hub if host is None else None, None, None, image.name, table)
-    if not isinstance(repository, Repository):
-        return repository
+    found = resolve(hub if host is None else None, None, None, image.name, table)
+    if isinstance(found, NameInvalid):
+        return found
+    repository = Repository(found.host, rest) if isinstance(found, NoSuchUpstream) else found
     tags = () if image.digest is not None else (image.tag,)
     return Wanted(repository.upstream, repository.name, tags, digest=image.digest)
 

@@ -9,7 +9,13 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-__all__ = ["UnsetVariable", "images_of_compose", "images_of_kubernetes", "images_of_list"]
+__all__ = [
+    "UnsetVariable",
+    "images_of_compose",
+    "images_of_kubernetes",
+    "images_of_list",
+    "read_variables",
+]
 
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers"))
 _DEEPEST = 100
@@ -47,6 +53,19 @@ def images_of_kubernetes(documents: Iterable[Any]) -> list[str]:
     Volumes of images (``volumes[].image.reference``) count as well.
     """
     return _once(image for document in documents for image in _walk(document, 0))
+
+
+def read_variables(text: str) -> dict[str, str]:
+    """Read a Compose project's ``.env``: ``NAME=VALUE`` a line, the value perhaps quoted."""
+    lines = (line.strip().removeprefix("export ") for line in text.splitlines())
+    pairs = (line.partition("=") for line in lines if "=" in line and not line.startswith("#"))
+    return {name.strip(): _unquoted(value.strip()) for name, _, value in pairs}
+
+
+def _unquoted(value: str) -> str:
+    if value[:1] in ("'", '"') and (end := value.find(value[0], 1)) > 0:
+        return value[1:end]
+    return re.split(r"\s#", value, maxsplit=1)[0].rstrip()
 
 
 def _walk(value: Any, depth: int) -> Iterator[str]:

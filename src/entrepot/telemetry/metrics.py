@@ -140,7 +140,12 @@ class Metrics:
         self.evicted_bytes = counter("evicted_bytes_total", "kind reason", "Bytes of content evicted.")
 
     def _measure_upkeep(self) -> None:
-        counter = self._counter
+        counter, gauge = self._counter, self._gauge
+        self.warms = counter("warms_total", "outcome", "Warms that ended: done, failed, cancelled.")
+        self.warms_running = gauge("warms_running", "", "Warms that run.")
+        self.warmed_images = counter(
+            "warmed_images_total", "outcome", "Images of ended warms: warmed, failed."
+        )
         self.scrubbed = counter(
             "scrubbed_total", "content verdict", "Content read again: right, dropped, gone, failed."
         )

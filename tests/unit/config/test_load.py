@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from entrepot.config.load import load_settings
 from entrepot.config.schema import DEFAULT_UPSTREAMS, Settings, UpstreamSettings
@@ -224,6 +226,32 @@ def test_settings_that_do_not_fit_together_are_refused(
 def test_settings_that_fit_together_are_taken(load: Load, tmp_path: Path, settings: str) -> None:
     (tmp_path / "f").touch()
     assert list(load(f"upstreams: {{docker.io: {settings}}}").upstreams) == ["docker.io"]
+
+
+@pytest.mark.parametrize(
+    ("sync", "complaint"),
+    [
+        ("{upstream: quai.io, schedule: 0 3 1 1 1}", 'sync n: expected one of the upstreams, found "quai.io"; did you mean quay.io?'),
+        ("{upstream: quay.io}", "sync n: expected either schedule or poll_interval"),
+        ("{upstream: quay.io, schedule: 0 3 1 1 1, poll_interval: 6h}", "sync n: expected either schedule or poll_interval"),
+        ("{upstream: quay.io, poll_interval: 6h, repositories: []}", "sync n: expected at least one repository, or a pattern"),
+        ("{upstream: quay.io, schedule: daily}", 'sync[0].schedule: expected minute, hour, day, month and weekday, such as 0 3 * * *, found "daily"'),
+        ("{upstream: quay.io, poll_interval: 6h, semver: latest}", 'sync[0].semver: expected a range of versions such as >=1.2 <2 or ^1.4, found "latest"'),
+        ("{upstream: quay.io, poll_interval: 6h, tag_regex: '['}", 'sync[0].tag_regex: expected a regular expression: unterminated character set at position 0, found "["'),
+        ("{upstream: quay.io, poll_interval: 6h, platforms: [amd64]}", 'sync[0].platforms[0]: expected a platform such as linux/amd64 or linux/arm64/v8, found "amd64"'),
+    ],
+)  # fmt: skip
+def test_a_sync_that_cannot_run_is_refused(complaints: Complaints, sync: str, complaint: str) -> None:
+    settings = {"name": "n", "repositories": ["r"], **yaml.safe_load(sync)}
+    document = json.dumps({"sync": [settings]})
+    assert complaints(document) == [f"entrepot.yaml:1: {complaint}"]
+
+
+def test_each_sync_has_a_name_of_its_own(complaints: Complaints) -> None:
+    one = "{name: n, upstream: quay.io, repositories: [r], poll_interval: 6h}"
+    assert complaints(f"sync: [{one}, {one}]") == [
+        "entrepot.yaml:1: sync: expected each name once, found n twice"
+    ]
 
 
 def test_a_host_name_means_one_upstream(complaints: Complaints) -> None:

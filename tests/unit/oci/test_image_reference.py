@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.oci.image_reference import ImageReference, InvalidImage, parse_image
+from entrepot.oci.image_reference import IMAGE, ImageReference, InvalidImage, parse_image
 
 DIGEST = Digest.of(b"an image")
 
@@ -28,6 +30,7 @@ DIGEST = Digest.of(b"an image")
 )
 def test_images_are_read_as_docker_names_them(text: str, image: ImageReference) -> None:
     assert parse_image(text) == image
+    assert re.fullmatch(IMAGE, text)
 
 
 @pytest.mark.parametrize(
@@ -48,3 +51,4 @@ def test_images_are_read_as_docker_names_them(text: str, image: ImageReference) 
 def test_what_names_no_image_is_refused_with_the_reason(text: str, reason: str) -> None:
     with pytest.raises(InvalidImage, match=reason):
         parse_image(text)
+    assert re.fullmatch(IMAGE, text) is None

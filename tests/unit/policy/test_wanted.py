@@ -5,7 +5,7 @@ import pytest
 
 from entrepot.oci.digest import Digest
 from entrepot.oci.image_reference import parse_image
-from entrepot.policy.routing import NameInvalid, NoSuchUpstream, UpstreamTable
+from entrepot.policy.routing import NameInvalid, UpstreamTable
 from entrepot.policy.wanted import Wanted, choose_repositories, choose_tags, locate
 
 TAGS = ["1.9.0", "2.0.0", "2.1.0", "2.1.0-alpine", "2.2.0-rc.1", "latest", "nightly-1"]
@@ -62,15 +62,18 @@ def test_a_pattern_of_repositories_matches_slashes_too() -> None:
         ("docker.io/alpine:3.*", Wanted("docker.io", "library/alpine", ("3.*",))),
         ("index.docker.io/alpine", Wanted("docker.io", "library/alpine", ("latest",))),
         (f"ghcr.io/o/n:v1@{DIGEST}", Wanted("ghcr.io", "o/n", digest=DIGEST)),
-        ("elsewhere.example/n", NoSuchUpstream("elsewhere.example")),
+        ("elsewhere.example/n", Wanted("elsewhere.example", "n", ("latest",))),
         (f"ghcr.io/{'a' * 247}", Wanted("ghcr.io", "a" * 247, ("latest",))),
     ],
 )
-def test_an_image_is_located_as_workloads_mean_it(
-    image: str, wanted: Wanted | NoSuchUpstream | NameInvalid
-) -> None:
+def test_an_image_is_located_as_workloads_mean_it(image: str, wanted: Wanted) -> None:
     table = UpstreamTable.build(["docker.io", "ghcr.io"], {}, "ghcr.io")
     assert locate(parse_image(image), table) == wanted
+
+
+def test_a_name_that_is_too_long_once_it_is_whole_is_none() -> None:
+    table = UpstreamTable.build(["docker.io"], {}, "docker.io")
+    assert locate(parse_image("a" * 250), table) == NameInvalid(f"library/{'a' * 250}")
 
 
 def test_without_docker_hub_a_short_name_means_the_default_upstream() -> None:

@@ -4,7 +4,13 @@ from typing import Any
 
 import pytest
 
-from entrepot.policy.workloads import UnsetVariable, images_of_compose, images_of_kubernetes, images_of_list
+from entrepot.policy.workloads import (
+    UnsetVariable,
+    images_of_compose,
+    images_of_kubernetes,
+    images_of_list,
+    read_variables,
+)
 
 
 def test_a_list_has_an_image_a_line_and_comments() -> None:
@@ -55,6 +61,11 @@ def test_a_compose_files_variables_are_those_of_compose(text: str, image: str) -
 def test_a_variable_without_a_value_is_named(text: str) -> None:
     with pytest.raises(UnsetVariable, match=r"the variable [UE] is not set(: say which)?"):
         images_of_compose({"services": {"one": {"image": text}}}, {"E": ""})
+
+
+def test_variables_are_read_from_a_file_of_them() -> None:
+    text = "# tags\nA=1\n B = two # the second\nexport C='a # b' # c\nD=\"x\"\nE=\nno variable\nF=a=b\n"
+    assert read_variables(text) == {"A": "1", "B": "two", "C": "a # b", "D": "x", "E": "", "F": "a=b"}
 
 
 def test_kubernetes_manifests_name_the_images_of_all_containers() -> None:

@@ -1,0 +1,29 @@
+"""What the settings of an upstream mean to the policies."""
+
+from __future__ import annotations
+
+from msgspec import Struct
+from msgspec.structs import asdict
+
+from entrepot.config.schema import UpstreamSettings
+from entrepot.policy.access import PullRules
+from entrepot.policy.freshness import Freshness, TagRules
+
+__all__ = ["pull_rules", "tag_rules"]
+
+
+def pull_rules(settings: UpstreamSettings) -> PullRules:
+    return PullRules(settings.repositories.allow, settings.repositories.deny)
+
+
+def tag_rules(settings: UpstreamSettings) -> TagRules:
+    values = asdict(settings.freshness)
+    immutable_tags = values.pop("immutable_tags")
+    base = Freshness(**values, follow_deletions=settings.retention.follow_deletions)
+    rules = tuple((rule.tags, base.overridden(_limits(rule, "tags"))) for rule in settings.tag_rules)
+    return TagRules(base, rules, immutable_tags)
+
+
+def _limits(rule: Struct, pattern: str) -> dict[str, float | None]:
+    """Return what a rule says but for whom it is."""
+    return {name: value for name, value in asdict(rule).items() if name != pattern}

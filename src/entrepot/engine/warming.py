@@ -1,0 +1,192 @@
+"""Brings images into the cache without a client: manifests, and every blob of the platforms chosen."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import TypeVar
+
+from msgspec import Struct
+
+from entrepot.engine.blobs import Blobs
+from entrepot.engine.manifests import Manifests
+from entrepot.engine.revalidation import Cache
+from entrepot.engine.sites import Sites
+from entrepot.errors import EntrepotError, ManifestNotHere, NotHere, RateLimited, Refused
+from entrepot.oci.descriptor import Descriptor
+from entrepot.oci.digest import Digest
+from entrepot.oci.manifest import ManifestLinks, read_links
+from entrepot.oci.platform import Platform, takes
+from entrepot.oci.reference import Reference, Repository, Tag
+from entrepot.policy.access import may_pull
+from entrepot.policy.wanted import Wanted, choose_repositories, choose_tags, is_pattern
+from entrepot.ports.clock import Clock
+from entrepot.ports.metadata import StoredManifest
+
+__all__ = ["Image", "Tally", "Warming", "spread"]
+
+T = TypeVar("T")
+
+_DEEPEST = 4
+_MOST_PAUSES = 12
+_FIRST_PAUSE = 60.0
+_SHORTEST_PAUSE = 1.0
+_LONGEST_PAUSE = 3600.0
+
+
+class Image(Struct, frozen=True):
+    repository: Repository
+    reference: Reference
+
+    def __str__(self) -> str:
+        return f"{self.repository}{':' if isinstance(self.reference, Tag) else '@'}{self.reference}"
+
+
+@dataclass(slots=True)
+class Tally:
+    """Bytes of the blobs that images need, as far as it is known: all, and those that are here."""
+
+    size: int = 0
+    done: int = 0
+    coming: dict[Digest, int] = field(default_factory=dict)
+    """Blobs that are being brought, and their sizes."""
+
+
+class Warming:
+    """All warms share ``at_once``: how many manifests and blobs are on their way for them.
+
+    What an upstream counts as too many requests makes every warm leave it alone for a while: they can
+    wait, and clients cannot.
+    """
+
+    def __init__(
+        self, sites: Sites, manifests: Manifests, blobs: Blobs, clock: Clock, *, at_once: int
+    ) -> None:
+        self._sites = sites
+        self._manifests = manifests
+        self._blobs = blobs
+        self._clock = clock
+        self.at_once = at_once
+        self._places = asyncio.Semaphore(at_once)
+        self._rests: dict[str, float] = {}
+
+    def rest(self, upstream: str) -> float:
+        """Return for how many seconds an upstream is still left alone."""
+        return max(0.0, self._rests.get(upstream, 0.0) - self._clock.monotonic())
+
+    async def images(self, wanted: Wanted) -> list[Image]:
+        """Find out which images are wanted; raise why that cannot be known."""
+        if wanted.digest is not None:
+            return [Image(Repository(wanted.upstream, wanted.repository), wanted.digest)]
+        found: list[Image] = []
+        for name in await self._repositories(wanted):
+            repository = Repository(wanted.upstream, name)
+            tags = await self._tags(repository, wanted) if wanted.needs_tags else wanted.tags
+            found += [Image(repository, Tag(tag)) for tag in tags]
+        return found
+
+    async def bring(self, image: Image, platforms: Sequence[Platform], tally: Tally) -> None:
+        """Return when an image can be pulled without its upstream; raise why that will not be."""
+        await self._bring(image, platforms, tally, 0)
+
+    async def _bring(self, image: Image, platforms: Sequence[Platform], tally: Tally, depth: int) -> None:
+        manifest = await self._ask(image.repository.upstream, lambda: self._pull(image))
+        links = await asyncio.to_thread(read_links, manifest.content)
+        children = _chosen(image, links, platforms)
+        # One blob may be named twice, but is brought once.
+        blobs = {blob.digest: blob for blob in links.blobs}.values()
+        tally.size += sum(blob.size or 0 for blob in blobs)
+        failures = await spread(blobs, lambda blob: self._keep(image, blob, tally), self.at_once)
+        if depth < _DEEPEST:
+            failures += await spread(
+                [Image(image.repository, child.digest) for child in children],
+                lambda child: self._bring(child, platforms, tally, depth + 1),
+                self.at_once,
+            )
+        if failures:
+            raise failures[0]
+
+    async def _keep(self, image: Image, blob: Descriptor, tally: Tally) -> None:
+        size = blob.size or 0
+        tally.coming[blob.digest] = size
+        try:
+            await self._ask(
+                image.repository.upstream, lambda: self._blobs.keep(image.repository, blob.digest)
+            )
+        finally:
+            tally.coming.pop(blob.digest, None)
+        tally.done += size
+
+    async def _pull(self, image: Image) -> StoredManifest:
+        """Take no stale answer for the upstream's: where it fails, or is slow, that is to be known."""
+        answer = await self._manifests.pull(image.repository, image.reference)
+        if answer.cache is Cache.STALE and isinstance(image.reference, Tag):
+            await self._manifests.refresh(image.repository, image.reference)
+            answer = await self._manifests.pull(image.repository, image.reference)
+        return answer.value
+
+    async def _repositories(self, wanted: Wanted) -> list[str]:
+        if not is_pattern(wanted.repository):
+            return [wanted.repository]
+        site = self._sites.named(wanted.upstream)
+        try:
+            names = await self._ask(wanted.upstream, site.upstream.repositories)
+        except (NotHere, Refused) as failure:
+            raise Refused(
+                f"{wanted.upstream} does not list its repositories, which {wanted.repository} needs;"
+                f" name them one by one: {failure}"
+            ) from failure
+        return [name for name in choose_repositories(wanted, names) if may_pull(site.pulls, name)]
+
+    async def _tags(self, repository: Repository, wanted: Wanted) -> list[str]:
+        upstream = self._sites.of(repository).upstream
+        return choose_tags(wanted, await self._ask(wanted.upstream, lambda: upstream.tags(repository.name)))
+
+    async def _ask(self, upstream: str, call: Callable[[], Awaitable[T]]) -> T:
+        """Call when it is its turn, and again where the upstream wanted a pause first."""
+        pauses = 0
+        while True:
+            while (seconds := self.rest(upstream)) > 0:
+                await self._clock.sleep(seconds)
+            async with self._places:
+                try:
+                    return await call()
+                except RateLimited as failure:
+                    pauses += 1
+                    if pauses > _MOST_PAUSES:
+                        raise
+                    pause = failure.retry_after or _FIRST_PAUSE * 2 ** (pauses - 1)
+            until = self._clock.monotonic() + min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+            self._rests[upstream] = max(until, self._rests.get(upstream, 0.0))
+
+
+async def spread(
+    items: Iterable[T], work: Callable[[T], Awaitable[None]], at_once: int
+) -> list[EntrepotError]:
+    """Work on all items, so many at a time; return the failures, none of which keeps others from theirs."""
+    remaining = iter(items)
+    failures: list[EntrepotError] = []
+
+    async def go_on() -> None:
+        for item in remaining:
+            try:
+                await work(item)
+            except EntrepotError as failure:
+                failures.append(failure)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(at_once):
+            _ = group.create_task(go_on(), name="warm")
+    return failures
+
+
+def _chosen(image: Image, links: ManifestLinks, platforms: Sequence[Platform]) -> list[Descriptor]:
+    """Choose the manifests of an index; raise ``ManifestNotHere`` where there is none to choose."""
+    children = [child for child in links.children if takes(platforms, child.platform)]
+    if links.children and not children:
+        there = sorted({str(child.platform) for child in links.children})
+        raise ManifestNotHere(
+            f"{image} is not there for {', '.join(map(str, platforms))}, but for {', '.join(there)}"
+        )
+    return children
