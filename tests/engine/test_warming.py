@@ -17,7 +17,7 @@ from entrepot.engine.manifests import Manifests
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.warming import Warming
 from entrepot.engine.warms import Warm, Warms, WarmState
-from entrepot.errors import EntrepotError, ManifestNotHere, RateLimited, Refused, UpstreamDown
+from entrepot.errors import ManifestNotHere, RateLimited, Refused, UpstreamDown
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.oci.platform import parse_platform
@@ -42,7 +42,7 @@ class Moody(ScriptedUpstream):
     What is asked for the tags ``left_waiting`` has no answer.
     """
 
-    moods: dict[str, list[EntrepotError]] = field(default_factory=dict)
+    moods: dict[str, list[Exception]] = field(default_factory=dict)
     left_waiting: set[str] = field(default_factory=set)
 
     async def get_manifest(self, repository: str, reference: Reference) -> FetchedManifest:
@@ -362,7 +362,7 @@ async def test_wrong_bytes_are_told_and_not_kept(boiler: Boiler) -> None:
 
 
 async def test_a_warm_that_crashes_does_not_seem_to_run_for_ever(boiler: Boiler) -> None:
-    boiler.upstream.moods["GET"] = [ValueError("a mistake")]  # type: ignore[list-item]  # No failure of ours.
+    boiler.upstream.moods["GET"] = [ValueError("a mistake")]
     warm = await boiler.warm(_demo())
     assert warm.state is WarmState.FAILED
     assert [type(crash) for crash in boiler.crashes] == [ExceptionGroup]

@@ -13,6 +13,7 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "serve": "Run the cache.",
+    "warm": "Have a running cache fetch images before they are asked for.",
     "verify": "Read stored content again and drop what is wrong.",
     "config": "Check and show the configuration.",
     "client-config": "Print the files that point a host at the cache.",

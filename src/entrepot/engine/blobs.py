@@ -65,7 +65,7 @@ class FillingBlob:
         return self._fill.pieces(start, stop)
 
     async def kept(self) -> None:
-        """Wait until all of it is in the store; raise why it will not be."""
+        """Wait until all of it is in the store, if it can be kept; raise why it does not come."""
         await self._fill.kept()
 
     def close(self) -> None:
@@ -147,14 +147,17 @@ class Blobs:
                 await answer.kept()
         finally:
             answer.close()
+        if isinstance(answer, FillingBlob) and not self._is_stored(digest):
+            raise StoreFailed(f"the disk has no room for {digest}, or fails")
 
     async def close(self) -> None:
         await self._confirmations.close()
 
     def _is_here(self, digest: Digest) -> bool:
         """Tell whether the bytes are here, or coming, for some other repository."""
-        if self._fills.running(digest) is not None:
-            return True
+        return self._fills.running(digest) is not None or self._is_stored(digest)
+
+    def _is_stored(self, digest: Digest) -> bool:
         blob = self._open_stored(digest)
         if blob is not None:
             blob.close()

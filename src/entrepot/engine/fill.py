@@ -79,7 +79,6 @@ class Fill:
         self.is_confirmed = False
         """The upstream has answered with the blob, and has not failed since."""
         self._is_verified = False
-        self._is_kept = False
         self._wants_whole = False
         self._honours_range = True
         self._is_storing = not isinstance(spool, NoSpool)
@@ -155,19 +154,13 @@ class Fill:
                 yield chunk
 
     async def kept(self) -> None:
-        """Wait until the blob is in the store; raise why it will not be.
-
-        Nobody need read it meanwhile.
-        """
+        """Wait until the blob is in the store, if it can be kept there; raise why it does not come."""
         failures, self._wants_whole = self._failures, True
         while not self.is_over and self._is_storing:
-            here = self._present.run_end(0)
-            failures = self._check(here, None, failures)
-            self._advance(here, None)
+            failures = self._check(0, None, failures)
+            self._advance(0, None)
             await self._changed.wait()
         self._check(0, None, failures)
-        if not self._is_kept:
-            raise StoreFailed(f"the disk has no room for {self.digest}, or fails")
 
     async def close(self) -> None:
         """Stop, keeping what is here for a later fill to resume; nobody may be reading."""
@@ -214,12 +207,10 @@ class Fill:
         is_wrong = self.is_over and not self._is_verified
         if self._failure is not None and (is_wrong or self._failures != failures):
             missing = self._missing(position, stop)
-            if is_wrong or (missing is not None and not self._is_coming(missing)):
+            is_coming = missing is not None and any(fetch.covers(missing) for fetch in self._fetches)
+            if is_wrong or (missing is not None and not is_coming):
                 raise self._failure.with_traceback(None)
         return self._failures
-
-    def _is_coming(self, position: int) -> bool:
-        return any(fetch.covers(position) for fetch in self._fetches)
 
     def _notify(self) -> None:
         self._changed.set()
@@ -395,7 +386,6 @@ class Fill:
         size = self._present.run_end(0)
         try:
             await self._spool.commit(size)
-            self._is_kept = True
             await self._parts.stored(self.digest, size)
             self._claim.end()
         except StoreFailed:

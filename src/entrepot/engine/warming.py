@@ -147,18 +147,23 @@ class Warming:
         """Call when it is its turn, and again where the upstream wanted a pause first."""
         pauses = 0
         while True:
-            while (seconds := self.rest(upstream)) > 0:
-                await self._clock.sleep(seconds)
-            async with self._places:
-                try:
+            await self._wait_for(upstream)
+            try:
+                async with self._places:
                     return await call()
-                except RateLimited as failure:
-                    pauses += 1
-                    if pauses > _MOST_PAUSES:
-                        raise
-                    pause = failure.retry_after or _FIRST_PAUSE * 2 ** (pauses - 1)
-            until = self._clock.monotonic() + min(max(pause, _SHORTEST_PAUSE), _LONGEST_PAUSE)
-            self._rests[upstream] = max(until, self._rests.get(upstream, 0.0))
+            except RateLimited as failure:
+                pauses += 1
+                if pauses > _MOST_PAUSES:
+                    raise
+                self._leave_alone(upstream, failure.retry_after or _FIRST_PAUSE * 2 ** (pauses - 1))
+
+    async def _wait_for(self, upstream: str) -> None:
+        while (seconds := self.rest(upstream)) > 0:
+            await self._clock.sleep(seconds)
+
+    def _leave_alone(self, upstream: str, seconds: float) -> None:
+        until = self._clock.monotonic() + min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE)
+        self._rests[upstream] = max(until, self._rests.get(upstream, 0.0))
 
 
 async def spread(

@@ -17,6 +17,8 @@ class Action(Enum):
     """Ask an upstream whether it answers and takes its credential."""
     REFRESH = auto()
     """Ask an upstream what a tag means now."""
+    WARM = auto()
+    """Have images fetched before they are asked for, or no more of them."""
     PURGE = auto()
     """Let go of content."""
     VERIFY = auto()

@@ -23,6 +23,7 @@ from entrepot.http.api import (
     settings,
     tags,
     upstreams,
+    warms,
 )
 from entrepot.http.api.guard import Guard
 from entrepot.http.api.page import BrowsablePage
@@ -34,7 +35,20 @@ from entrepot.http.server.asgi import ASGIApp
 __all__ = ["PREFIX", "build_api"]
 
 PREFIX = "/api/v1"
-_NOUNS = (upstreams, repositories, tags, manifests, blobs, fills, cache, purges, events, audit, settings)
+_NOUNS = (
+    upstreams,
+    repositories,
+    tags,
+    manifests,
+    blobs,
+    fills,
+    warms,
+    cache,
+    purges,
+    events,
+    audit,
+    settings,
+)
 _DESCRIPTION = "See and steer the cache. Every request but those for this description needs a token."
 
 

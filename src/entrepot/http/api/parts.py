@@ -17,6 +17,7 @@ from entrepot.engine.manifests import Manifests
 from entrepot.engine.purging import Purging
 from entrepot.engine.scrub import Scrub
 from entrepot.engine.sites import Sites
+from entrepot.engine.warms import Warms
 from entrepot.ports.audit import AuditLog
 from entrepot.ports.catalogue import Catalogue
 from entrepot.ports.clock import Clock
@@ -45,6 +46,7 @@ class Parts:
     metrics: Metrics
     purging: Purging
     scrub: Scrub
+    warms: Warms
     audit: AuditLog
     events: Events
     settings: Callable[[], dict[str, Any]]

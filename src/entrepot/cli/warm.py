@@ -1,0 +1,124 @@
+"""``entrepot warm``: has a running cache fetch images before anybody asks for them."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+from entrepot.cli.api_client import ApiClient, connect
+from entrepot.cli.options import config_option
+from entrepot.cli.workload_files import read_compose, read_kubernetes, read_list
+
+__all__ = ["command"]
+
+_SECONDS_BETWEEN_LOOKS = 0.3
+_INTERRUPTED = 130
+
+
+@click.command()
+@config_option
+@click.option("--url", metavar="URL", help="The cache; without it, the one that the configuration describes.")
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path),
+    help="The administrator's token; without it, the configured one or that of the data folder.",
+)
+@click.option(
+    "--ca-file",
+    metavar="FILE",
+    type=click.Path(path_type=Path, exists=True),
+    help="PEM file of authorities to trust, for --url.",
+)
+@click.option(
+    "--platform",
+    "platforms",
+    metavar="OS/ARCH",
+    multiple=True,
+    help="Fetch this one only, as linux/arm64; may be repeated.",
+)
+@click.option("--file", "lists", metavar="FILE", multiple=True, help="An image a line; - is standard input.")
+@click.option("--compose", "composes", metavar="FILE", multiple=True, help="A Compose file.")
+@click.option(
+    "--kubernetes",
+    "manifests",
+    metavar="FILE",
+    multiple=True,
+    help="Kubernetes manifests, such as Helm writes; - is standard input.",
+)
+@click.option("--detach", is_flag=True, help="Leave the cache to it and tell its number.")
+@click.option("--json", "as_json", is_flag=True, help="Print what has become of it as JSON.")
+@click.argument("images", nargs=-1, metavar="[IMAGE]...")
+def command(*, detach: bool, as_json: bool, **options: Any) -> None:
+    """Have a running cache fetch images, and wait until they are there.
+
+    An IMAGE is named as in a pull: alpine, ghcr.io/owner/name:v1, name@sha256:...; its tag may be a
+    pattern, as in nginx:1.2*. Interrupted, the command ends, and the cache goes on.
+
+    Exit codes: 0 all are there; 1 some are not, and are named; 2 wrong usage, or no cache to call.
+    """
+    images = _images(options)
+    if not images:
+        raise click.UsageError("expected an image, or a file that names some")
+    api = connect(options["file"], options["url"], options["token_file"], options["ca_file"])
+    warm = api.call("POST", "/warms", {"images": images, "platforms": options["platforms"]})
+    if not detach:
+        warm = _watch(api, warm["id"])
+    if as_json:
+        click.echo(json.dumps(warm))
+    else:
+        _tell(warm)
+    click.get_current_context().exit(0 if detach or warm["state"] == "done" else 1)
+
+
+def _images(options: dict[str, Any]) -> list[str]:
+    readers = (("lists", read_list), ("composes", read_compose), ("manifests", read_kubernetes))
+    of_files = [image for name, read in readers for path in options[name] for image in read(path)]
+    return list(dict.fromkeys([*options["images"], *of_files]))
+
+
+def _watch(api: ApiClient, number: int) -> dict[str, Any]:
+    """Show how far it is until it has ended."""
+    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
+    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    try:
+        with shown:
+            return _await_end(api, number, shown)
+    except KeyboardInterrupt:
+        click.echo(f"the cache goes on with warm {number}", err=True)
+        raise click.exceptions.Exit(_INTERRUPTED) from None
+
+
+def _await_end(api: ApiClient, number: int, shown: Progress) -> dict[str, Any]:
+    task = shown.add_task("", total=None)
+    while True:
+        warm: dict[str, Any] = api.call("GET", f"/warms/{number}")
+        if warm["state"] != "running":
+            return warm
+        shown.update(task, description=_description(warm), completed=warm["done"], total=warm["size"] or None)
+        time.sleep(_SECONDS_BETWEEN_LOOKS)
+
+
+def _description(warm: dict[str, Any]) -> str:
+    failed = f", {warm['failed']} failed" if warm["failed"] else ""
+    paused = f", paused for {warm['paused_seconds']:.0f} s" if warm["paused_seconds"] else ""
+    return f"{warm['warmed']} of {warm['images']} images{failed}{paused}"
+
+
+def _tell(warm: dict[str, Any]) -> None:
+    for failure in warm.get("failures", ()):
+        click.echo(f"failed: {failure['image']}: {failure['reason']}", err=True)
+    if warm["state"] == "running":
+        click.echo(f"warm {warm['id']} has begun")
+    else:
+        click.echo(
+            f"warm {warm['id']} {warm['state']}: {warm['warmed']} of {warm['images']} images are there,"
+            f" {warm['failed']} failed"
+        )

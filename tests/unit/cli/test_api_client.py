@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from entrepot.cli.api_client import ApiClient, ApiFailed, connect
+
+Connect = Callable[..., ApiClient]
+
+
+@pytest.fixture
+def configured(tmp_path: Path) -> Connect:
+    def configured(**settings: Any) -> ApiClient:
+        (tmp_path / "token").write_text("a token that cannot be guessed\n")
+        file = tmp_path / "entrepot.yaml"
+        file.write_text(json.dumps({"admin": {"token_file": "token"}, **settings}))
+        return connect(file, None, None, None)
+
+    return configured
+
+
+@pytest.mark.parametrize(
+    ("listen", "url"),
+    [
+        (":5000", "http://127.0.0.1:5000"),
+        ("0.0.0.0:5000", "http://127.0.0.1:5000"),
+        ("[::]:5000", "http://127.0.0.1:5000"),
+        ("[::1]:5000", "http://[::1]:5000"),
+        ("cache.example:80", "http://cache.example:80"),
+    ],
+)
+def test_the_cache_that_is_configured_is_called_where_it_listens(
+    configured: Connect, listen: str, url: str
+) -> None:
+    assert configured(listen=listen)._url.geturl() == url
+
+
+def test_the_token_is_read_from_where_it_was_made(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text(json.dumps({"data": "."}))
+    with pytest.raises(ApiFailed, match=r"no cache in .*; see --token-file"):
+        connect(file, None, None, None)
+    (tmp_path / "entrepot.db").touch()
+    with pytest.raises(ApiFailed, match=r"admin-token.*; see --token-file"):
+        connect(file, None, None, None)
+    (tmp_path / "admin-token").write_text("made\n")
+    assert connect(file, None, None, None)._token.split() == ["made"]
+
+
+@pytest.mark.parametrize("url", ["cache.example:5000", "ftp://cache.example", "http://", ""])
+def test_what_is_no_url_is_refused(tmp_path: Path, url: str) -> None:
+    (tmp_path / "token").write_text("any")
+    with pytest.raises(ApiFailed, match="expected a URL such as"):
+        connect(None, url, tmp_path / "token", None)
+
+
+def test_a_file_of_authorities_that_holds_none_is_named(tmp_path: Path) -> None:
+    (tmp_path / "token").write_text("any")
+    with pytest.raises(ApiFailed, match="token is no PEM file of certificates"):
+        connect(None, "https://cache.example", tmp_path / "token", tmp_path / "token")
