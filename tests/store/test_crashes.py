@@ -139,7 +139,7 @@ def test_the_store_outlives_its_end_while_it_puts_in_order_what_another_left(
         if live(story, Story.of_pulls):
             break
         while True:
-            story.machine.next_life_ends_at = chance.randrange(1, 9)
+            story.machine.next_life_ends_at = chance.randrange(1, 40)
             try:
                 end(story.machine, chance)
                 story.machine.run(Life.tidy)
