@@ -23,7 +23,7 @@ from entrepot.config.certificates import load_pair, server_context
 from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
 from entrepot.config.forms import parse_listen
 from entrepot.config.restart import waiting_for_restart
-from entrepot.config.rules import pull_rules, tag_rules
+from entrepot.config.rules import pull_rules, retention_rules, tag_rules
 from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
@@ -299,7 +299,7 @@ class Application:
         self._upstreams = upstreams
         hostnames = {host: name for name, known in settings.upstreams.items() for host in known.hostnames}
         table = UpstreamTable.build(upstreams, hostnames, settings.default_upstream)
-        return table, {name: _site(upstreams[name], settings.upstreams[name]) for name in upstreams}
+        return table, {name: _site(upstreams[name], known) for name, known in settings.upstreams.items()}
 
     def _build_warms(self, settings: Settings) -> Warms:
         at_once = settings.warm.concurrency
@@ -369,7 +369,7 @@ class Application:
 
 
 def _site(upstream: RegistryUpstream, settings: UpstreamSettings) -> Site:
-    return Site(upstream, tag_rules(settings), pull_rules(settings))
+    return Site(upstream, tag_rules(settings), pull_rules(settings), retention_rules(settings))
 
 
 def _open_metadata(folder: Path) -> SqlMetadata:

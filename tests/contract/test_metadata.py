@@ -12,13 +12,13 @@ from entrepot.testing.metadata_contract import (
     ContentsContract,
     ListingsContract,
     ManifestIndexContract,
-    Metadata,
     StoredBlobsContract,
 )
+from entrepot.testing.retention_contract import PinsContract, RetentionIndexContract
 
 
 @pytest.fixture
-async def metadata(tmp_path: Path) -> AsyncIterator[Metadata]:
+async def metadata(tmp_path: Path) -> AsyncIterator[SqlMetadata]:
     opened = SqlMetadata.open(tmp_path / "entrepot.db")
     yield opened
     await opened.close()
@@ -40,3 +40,9 @@ class TestSqlListings(ListingsContract): ...
 
 
 class TestSqlEvictionIndex(EvictionIndexContract): ...
+
+
+class TestSqlRetentionIndex(RetentionIndexContract): ...
+
+
+class TestSqlPins(PinsContract): ...

@@ -30,6 +30,17 @@ from entrepot.policy.freshness import (
     TagFacts,
     decide,
 )
+from entrepot.policy.retention import (
+    ContentFacts,
+    Expired,
+    Holder,
+    Pin,
+    Pinned,
+    Retention,
+    RetentionRules,
+    shortest,
+)
+from entrepot.policy.retention import decide as decide_retention
 from entrepot.policy.retry import RetryAfter, after_failure, after_rate_limit
 from entrepot.policy.routing import UpstreamTable, resolve
 
@@ -144,3 +155,65 @@ def test_no_strange_url_is_sent_a_credential_or_raises(realm: str, host: str) ->
     for url in (realm, f"https://{host}", f"https://{host}/docker.io", f"https://{host}@docker.io"):
         assert not may_send_credential("https://registry-1.docker.io", url)
         may_send_credential(url, url)
+
+
+repositories = st.builds(
+    Repository,
+    st.sampled_from(["docker.io", "ghcr.io", "gone.example"]),
+    st.sampled_from(["a", "b/c", "b/d"]),
+)
+holders = st.builds(Holder, repositories, st.lists(st.sampled_from(["1", "1.2", "x"]), max_size=2).map(tuple))
+retentions = st.builds(Retention, st.none() | seconds, st.none() | seconds)
+patterns = st.sampled_from(["*", "a", "b/*", "[", "?"])
+pins = st.builds(Pin, patterns, st.none() | st.sampled_from(["*", "1*", "x"]))
+retention_rules = st.dictionaries(
+    st.sampled_from(["docker.io", "ghcr.io"]),
+    st.builds(
+        RetentionRules,
+        retentions,
+        st.lists(st.tuples(patterns, retentions), max_size=2).map(tuple),
+        st.lists(pins, max_size=2).map(tuple),
+    ),
+)
+contents = st.builds(ContentFacts, times, times, st.lists(holders, min_size=1, max_size=3).map(tuple))
+
+
+@given(contents, retention_rules, times)
+def test_what_a_pin_covers_is_never_expired(
+    facts: ContentFacts, rules: dict[str, RetentionRules], now: float
+) -> None:
+    none = RetentionRules()
+    is_covered = any(
+        pin.covers(holder)
+        for holder in facts.holders
+        for pin in rules.get(holder.repository.upstream, none).pins
+    )
+    assert isinstance(decide_retention(facts, rules, now), Pinned) is is_covered
+
+
+@given(contents, holders, retention_rules, times)
+def test_one_more_holder_never_shortens_a_life(
+    facts: ContentFacts, holder: Holder, rules: dict[str, RetentionRules], now: float
+) -> None:
+    shared = ContentFacts(facts.fetched_at, facts.last_used_at, (*facts.holders, holder))
+    if not isinstance(decide_retention(facts, rules, now), Expired):
+        assert not isinstance(decide_retention(shared, rules, now), Expired)
+
+
+@given(contents, retention_rules, times, seconds)
+def test_setting_the_clock_back_expires_nothing(
+    facts: ContentFacts, rules: dict[str, RetentionRules], now: float, step: float
+) -> None:
+    if isinstance(decide_retention(facts, rules, now - step), Expired):
+        assert isinstance(decide_retention(facts, rules, now), Expired)
+
+
+@given(contents, retention_rules, times)
+def test_what_expires_is_beyond_the_shortest_limit_by_which_it_is_looked_for(
+    facts: ContentFacts, rules: dict[str, RetentionRules], now: float
+) -> None:
+    limits, verdict = shortest(rules.values()), decide_retention(facts, rules, now)
+    if isinstance(verdict, Expired):
+        is_unused = limits.keep_for is not None and now - facts.last_used_at >= limits.keep_for
+        is_old = limits.expire_after is not None and now - facts.fetched_at >= limits.expire_after
+        assert is_unused or is_old

@@ -6,7 +6,15 @@ import ssl
 from collections.abc import Callable, Collection, Iterator
 
 from entrepot.config.certificates import load_authorities, load_pair
-from entrepot.config.schema import AdminSettings, AuditSettings, Settings, SyncSettings, UpstreamSettings
+from entrepot.config.schema import (
+    AdminSettings,
+    AuditSettings,
+    RetentionRule,
+    RetentionSettings,
+    Settings,
+    SyncSettings,
+    UpstreamSettings,
+)
 from entrepot.config.tree import Node, Problem, did_you_mean
 from entrepot.config.units import Bytes
 from entrepot.errors import SettingsInvalid
@@ -46,6 +54,9 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
         for setting, complaint in (*_check_credential(upstream), *_check_certificates(upstream)):
             place = tree.place_of("upstreams", name, setting)
             yield Problem(place, f"upstreams.{name}.{setting}", complaint)
+        for path, complaint in _check_retention(upstream):
+            place = tree.place_of("upstreams", name, *path)
+            yield Problem(place, ".".join(("upstreams", name, *path)), complaint)
 
 
 def _check_syncs(settings: Settings, tree: Node) -> Iterator[Problem]:
@@ -128,6 +139,24 @@ def _check_certificates(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]
     if upstream.ca_file is not None:
         for complaint in _check_files(load_authorities, upstream.ca_file):
             yield "ca_file", complaint
+
+
+def _check_retention(upstream: UpstreamSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield the settings at fault, with the complaint."""
+    if _outlives_expiry(upstream.retention):
+        yield ("retention", "keep_for"), "expected at most expire_after, which ends it all the same"
+    for rule in upstream.retention_rules:
+        if rule.keep_for is None and rule.expire_after is None:
+            complaint = f"expected keep_for or expire_after for {rule.repositories} as well"
+            yield ("retention_rules",), complaint
+        if _outlives_expiry(rule):
+            complaint = f"expected keep_for of {rule.repositories} to be at most its expire_after"
+            yield ("retention_rules",), complaint
+
+
+def _outlives_expiry(limits: RetentionSettings | RetentionRule) -> bool:
+    keep_for, expire_after = limits.keep_for, limits.expire_after
+    return keep_for is not None and expire_after is not None and keep_for > expire_after
 
 
 def _check_files(load: Callable[..., None], *files: str) -> Iterator[str]:

@@ -17,6 +17,7 @@ from entrepot.config.secret import HIDDEN
 from entrepot.config.units import Amount
 from entrepot.oci.platform import parse_platform
 from entrepot.policy.cron import check_cron
+from entrepot.policy.retention import InvalidPin, Pin
 from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
 from entrepot.policy.versions import parse_range
 
@@ -27,6 +28,7 @@ __all__ = [
     "check_listen",
     "check_pattern",
     "check_platform",
+    "check_pin",
     "check_positive",
     "check_program",
     "check_proxy",
@@ -94,6 +96,13 @@ def check_platform(text: str, _folder: Path) -> str:
 def check_cron_expression(text: str, _folder: Path) -> str:
     check_cron(text)
     return text
+
+
+def check_pin(text: str, _folder: Path) -> str:
+    try:
+        return str(Pin.parse(text))
+    except InvalidPin as error:
+        raise ValueError("expected a pattern such as library/* or library/postgres:16*") from error
 
 
 def check_positive(value: N, _folder: Path) -> N:

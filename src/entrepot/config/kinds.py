@@ -137,6 +137,7 @@ _FORMS: dict[Form | None, str] = {
     forms.check_endpoint: "URL",
     forms.check_host: "host",
     forms.check_pattern: "pattern",
+    forms.check_pin: "pattern",
     forms.check_program: "program",
     forms.check_proxy: "URL",
     forms.resolve_file: "file",

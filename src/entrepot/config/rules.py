@@ -8,8 +8,9 @@ from msgspec.structs import asdict
 from entrepot.config.schema import UpstreamSettings
 from entrepot.policy.access import PullRules
 from entrepot.policy.freshness import Freshness, TagRules
+from entrepot.policy.retention import Pin, Retention, RetentionRules
 
-__all__ = ["pull_rules", "tag_rules"]
+__all__ = ["pull_rules", "retention_rules", "tag_rules"]
 
 
 def pull_rules(settings: UpstreamSettings) -> PullRules:
@@ -22,6 +23,15 @@ def tag_rules(settings: UpstreamSettings) -> TagRules:
     base = Freshness(**values, follow_deletions=settings.retention.follow_deletions)
     rules = tuple((rule.tags, base.overridden(_limits(rule, "tags"))) for rule in settings.tag_rules)
     return TagRules(base, rules, immutable_tags)
+
+
+def retention_rules(settings: UpstreamSettings) -> RetentionRules:
+    base = Retention(settings.retention.keep_for, settings.retention.expire_after)
+    rules = tuple(
+        (rule.repositories, base.overridden(_limits(rule, "repositories")))
+        for rule in settings.retention_rules
+    )
+    return RetentionRules(base, rules, tuple(map(Pin.parse, settings.retention.pin)))
 
 
 def _limits(rule: Struct, pattern: str) -> dict[str, float | None]:

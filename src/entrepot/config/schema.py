@@ -22,6 +22,7 @@ __all__ = [
     "FreshnessSettings",
     "LogSettings",
     "RepositoryRules",
+    "RetentionRule",
     "RetentionSettings",
     "ScrubSettings",
     "Settings",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 Pattern = Annotated[str, Meta(extra={"form": forms.check_pattern})]
+Pin = Annotated[str, Meta(extra={"form": forms.check_pin})]
 Host = Annotated[str, Meta(extra={"form": forms.check_host})]
 Endpoint = Annotated[str, Meta(extra={"form": forms.check_endpoint})]
 UpstreamName = Annotated[str, Meta(extra={"form": forms.check_upstream_name})]
@@ -117,7 +119,31 @@ class RepositoryRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     ] = ()
 
 
+class RetentionRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """The first rule whose pattern matches a repository replaces the retention values that it names."""
+
+    repositories: Annotated[Pattern, Meta(description="Pattern of repositories, as in a shell: library/*.")]
+    keep_for: Annotated[PositiveSeconds | None, Meta(description="Replaces retention.keep_for.")] = None
+    expire_after: Annotated[PositiveSeconds | None, Meta(description="Replaces retention.expire_after.")] = (
+        None
+    )
+
+
 class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    keep_for: Annotated[
+        PositiveSeconds | None,
+        Meta(description="How long content is kept after its last use; none means while there is room."),
+    ] = None
+    expire_after: Annotated[
+        PositiveSeconds | None,
+        Meta(
+            description="How long content is kept after it was fetched, used or not; none means without end."
+        ),
+    ] = None
+    pin: Annotated[
+        tuple[Pin, ...],
+        Meta(description="Patterns of repositories, or repository:tag, that neither expire nor are evicted."),
+    ] = ()
     follow_deletions: Annotated[
         bool,
         Meta(description="Forget a tag that the upstream has no more; else it stays here, served as stale."),
@@ -171,6 +197,9 @@ class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     retention: Annotated[RetentionSettings, Meta(description="What is kept, and for how long.")] = field(
         default_factory=RetentionSettings
     )
+    retention_rules: Annotated[
+        tuple[RetentionRule, ...], Meta(description="Retention of some repositories, first match wins.")
+    ] = ()
 
 
 class TlsSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

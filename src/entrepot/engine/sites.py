@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from entrepot.errors import Refused, UnknownUpstream
 from entrepot.oci.reference import Repository
 from entrepot.policy.access import PullRules, may_pull
 from entrepot.policy.freshness import TagRules
+from entrepot.policy.retention import RetentionRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.upstream import Upstream
 
@@ -20,6 +21,7 @@ class Site:
     upstream: Upstream
     tags: TagRules
     pulls: PullRules
+    retention: RetentionRules = field(default_factory=RetentionRules)
 
 
 class Sites:
@@ -43,6 +45,9 @@ class Sites:
     def names(self) -> list[str]:
         """Return the names of all upstreams, in the order of the configuration."""
         return list(self._sites)
+
+    def retention(self) -> dict[str, RetentionRules]:
+        return {name: site.retention for name, site in self._sites.items()}
 
     def of(self, repository: Repository) -> Site:
         """Find the site of a repository; raise ``Refused`` where a rule forbids to pull it."""

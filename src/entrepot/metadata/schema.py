@@ -29,6 +29,7 @@ __all__ = [
     "manifest_contents",
     "manifests",
     "metadata",
+    "pins",
     "referrer_listings",
     "repositories",
     "repository_blobs",
@@ -78,7 +79,7 @@ manifests = Table(
     Column("digest", Text, primary_key=True),
     Column("size", BigInteger, nullable=False),
     Column("subject", Text),
-    Column("fetched_at", Double, nullable=False),
+    Column("fetched_at", Double, nullable=False, index=True),
     Column("last_used_at", Double, nullable=False, index=True),
     Column("uses", BigInteger, nullable=False, default=0),
     _priority(),
@@ -99,7 +100,7 @@ blobs = Table(
     metadata,
     Column("digest", Text, primary_key=True),
     Column("size", BigInteger, nullable=False),
-    Column("stored_at", Double, nullable=False),
+    Column("stored_at", Double, nullable=False, index=True),
     Column("last_used_at", Double, nullable=False, index=True),
     Column("uses", BigInteger, nullable=False, default=0),
     _priority(),
@@ -163,7 +164,7 @@ manifest_children = Table(
     "manifest_children",
     metadata,
     _manifest(),
-    Column("child_digest", Text, primary_key=True),
+    Column("child_digest", Text, primary_key=True, index=True),
     Column("media_type", Text),
     sqlite_with_rowid=False,
 )
@@ -183,4 +184,14 @@ referrer_listings = Table(
     Column("subject", Text, primary_key=True),
     Column("checked_at", Double, nullable=False),
     Column("content", LargeBinary, nullable=False),
+)
+
+# Those that were set while the cache ran; ``pattern`` is of repositories, with or without one of tags.
+pins = Table(
+    "pins",
+    metadata,
+    Column("upstream", Text, primary_key=True),
+    Column("pattern", Text, primary_key=True),
+    Column("created_at", Double, nullable=False),
+    sqlite_with_rowid=False,
 )

@@ -13,12 +13,20 @@ from entrepot.metadata.eviction import SqlEvictionIndex
 from entrepot.metadata.listings import SqlListings
 from entrepot.metadata.manifests import SqlManifestIndex
 from entrepot.metadata.purges import SqlPurges
+from entrepot.metadata.retention import SqlRetentionIndex
 
 __all__ = ["SqlMetadata"]
 
 
 class SqlMetadata(
-    SqlManifestIndex, SqlBlobIndex, SqlContents, SqlListings, SqlEvictionIndex, SqlCatalogue, SqlPurges
+    SqlManifestIndex,
+    SqlBlobIndex,
+    SqlContents,
+    SqlListings,
+    SqlEvictionIndex,
+    SqlRetentionIndex,
+    SqlCatalogue,
+    SqlPurges,
 ):
     @classmethod
     def open(cls, path: Path) -> Self:

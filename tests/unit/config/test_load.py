@@ -173,6 +173,30 @@ upstreams:
             'entrepot.yaml:1: upstreams.docker.io.repositories.allow[0]: expected a pattern such as library/* or v*.*.*, found ""',
         ),
         (
+            "upstreams: {docker.io: {retention: {pin: ['a:b:c']}}}",
+            'entrepot.yaml:1: upstreams.docker.io.retention.pin[0]: expected a pattern such as library/* or library/postgres:16*, found "a:b:c"',
+        ),
+        (
+            "upstreams:\n  docker.io:\n    retention:\n      keep_for: 0d",
+            'entrepot.yaml:4: upstreams.docker.io.retention.keep_for: expected more than zero, found "0d"',
+        ),
+        (
+            "upstreams: {docker.io: {retention:\n {expire_after: 1h,\n keep_for: 2h}}}",
+            "entrepot.yaml:3: upstreams.docker.io.retention.keep_for: expected at most expire_after, which ends it all the same",
+        ),
+        (
+            "upstreams: {docker.io: {retention_rules: [{keep_for: 1h}]}}",
+            "entrepot.yaml:1: upstreams.docker.io.retention_rules[0]: expected the setting repositories as well",
+        ),
+        (
+            "upstreams: {docker.io: {\nretention_rules: [{repositories: a/*}]}}",
+            "entrepot.yaml:2: upstreams.docker.io.retention_rules: expected keep_for or expire_after for a/* as well",
+        ),
+        (
+            "upstreams: {docker.io: {retention_rules: [{repositories: a, keep_for: 2h, expire_after: 1h}]}}",
+            "entrepot.yaml:1: upstreams.docker.io.retention_rules: expected keep_for of a to be at most its expire_after",
+        ),
+        (
             "\ndefault_upstream: quai.io",
             'entrepot.yaml:2: default_upstream: expected one of the upstreams, found "quai.io"; did you mean quay.io?',
         ),
