@@ -15,6 +15,7 @@ from sqlalchemy import (
 )
 
 from entrepot.metadata import schema
+from entrepot.metadata.charges import charge
 from entrepot.metadata.database import Database
 from entrepot.metadata.priorities import count_uses, first_priority
 from entrepot.metadata.repositories import SAME_REPOSITORY, named, within
@@ -66,14 +67,20 @@ class SqlBlobIndex:
         return KnownBlob(*rows[0]) if rows else None
 
     async def confirm_blob(self, repository: Repository, digest: Digest, size: int | None) -> None:
-        row = {"digest": str(digest), "size": column_size(size)}
-        await self._database.change(within(repository, _CONFIRM, row))
+        confirm = within(repository, _CONFIRM, {"digest": str(digest), "size": column_size(size)})
+
+        def change(connection: Connection) -> None:
+            confirm(connection)
+            charge(connection, [digest])
+
+        await self._database.change(change)
 
     async def record_stored(self, digest: Digest, size: int, now: float) -> None:
         row = {"digest": str(digest), "size": size, "stored_at": now, "last_used_at": now}
 
         def change(connection: Connection) -> None:
             connection.execute(_KEEP_STORED, row | {"priority": first_priority(connection, size)})
+            charge(connection, [digest])
 
         await self._database.change(change)
 

@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Insert, bindparam, delete, func, select
 
 from entrepot.metadata import schema
 from entrepot.metadata.blobs import column_size
+from entrepot.metadata.charges import charge
 from entrepot.metadata.database import Database
 from entrepot.metadata.priorities import first_priority
 from entrepot.metadata.repositories import SAME_REPOSITORY, named, repository_id, within
@@ -157,6 +158,7 @@ def _hold(
     connection.execute(_HOLD_MANIFEST, holder | held)
     blobs = [holder | {"digest": str(blob.digest), "size": column_size(blob.size)} for blob in links.blobs]
     _execute_many(connection, _HOLD_BLOB, blobs)
+    charge(connection, (blob.digest for blob in links.blobs))
 
 
 def _execute_many(connection: Connection, statement: Insert, rows: list[dict[str, Any]]) -> None:

@@ -37,6 +37,7 @@ __all__ = [
     "tag_listings",
     "tags",
     "totals",
+    "upstream_totals",
 ]
 
 metadata = MetaData(
@@ -95,6 +96,7 @@ manifest_contents = Table(
     Column("content", LargeBinary, nullable=False),
 )
 
+# ``upstream`` is the one that a blob counts for, where it is known to be held.
 blobs = Table(
     "blobs",
     metadata,
@@ -104,7 +106,18 @@ blobs = Table(
     Column("last_used_at", Double, nullable=False, index=True),
     Column("uses", BigInteger, nullable=False, default=0),
     _priority(),
+    Column("upstream", Text),
     Index(None, "priority", "last_used_at"),
+    Index(None, "upstream", "priority", "last_used_at"),
+    sqlite_with_rowid=False,
+)
+
+# Triggers keep what the blobs take that count for each upstream, as they keep ``totals``.
+upstream_totals = Table(
+    "upstream_totals",
+    metadata,
+    Column("upstream", Text, primary_key=True),
+    Column("blob_bytes", BigInteger, nullable=False),
     sqlite_with_rowid=False,
 )
 
