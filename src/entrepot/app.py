@@ -30,6 +30,7 @@ from entrepot.engine.blobs import Blobs
 from entrepot.engine.budget import Budget
 from entrepot.engine.cleaning import Cleaning
 from entrepot.engine.eviction import Eviction
+from entrepot.engine.expiry import Expiry
 from entrepot.engine.fills import Fills
 from entrepot.engine.inspection import Inspection
 from entrepot.engine.ledger import Ledger
@@ -78,7 +79,7 @@ from entrepot.upstream.registry import RegistryUpstream
 
 __all__ = ["scrubbing", "serve"]
 
-_FLUSH_SECONDS, _LAG_SECONDS = 5.0, 1.0
+_FLUSH_SECONDS, _LAG_SECONDS, _EXPIRE_SECONDS = 5.0, 1.0, 1.0
 _RECONCILE_SECONDS = 6 * 3600.0
 _AUDIT_SECONDS = 3600.0
 
@@ -184,6 +185,15 @@ class Application:
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._warms = self._build_warms(settings)
+        self._expiry = Expiry(
+            self._sites,
+            self._metadata,
+            self._metadata,
+            self._clock,
+            remove=self._eviction.remove,
+            flush_uses=self._flush_uses,
+        )
+        self._eviction.protect, self._eviction.gone = self._expiry.pinned, self._manifests.forget_everywhere
         self._audit = self._build_audit(settings, lines)
         self._events = events or Events()
         self._tls = server_context(settings.tls)
@@ -250,6 +260,7 @@ class Application:
         rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
         work = {
             "keep the budget": every(_FLUSH_SECONDS, self._budget.tidy, clock, "keep the budget"),
+            "expire content": every(_EXPIRE_SECONDS, self._expiry.run_when_due, clock, "expire content"),
             "clean metadata": every(_RECONCILE_SECONDS, clean, clock, "clean metadata"),
             "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
             "sample lag": sample_lag(_LAG_SECONDS, clock, self._metrics.loop_lag().observe),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,6 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 from tests.engine.conftest import MIB, UNBOUNDED, Depot, take
 
+from entrepot.engine.eviction import Protect
 from entrepot.engine.pieces import Span
 from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest
@@ -25,6 +27,13 @@ def _blob(number: int, size: int = MIB) -> bytes:
 
 def _bounded(depot: Depot, size: int) -> None:
     depot.bounds = replace(UNBOUNDED, max_size=size)
+
+
+def _protecting(digests: Collection[Digest]) -> Protect:
+    async def protect(_page: object) -> Collection[Digest]:
+        return digests
+
+    return protect
 
 
 async def _cut_off(depot: Depot, content: bytes) -> Digest:
@@ -271,13 +280,8 @@ async def test_a_disk_that_is_short_is_made_room_on(depot: Depot, monkeypatch: p
 
 async def test_protected_content_stays_and_is_put_behind_the_rest(depot: Depot) -> None:
     digests = await depot.keep(*map(_blob, range(4)))
-    pinned, asked = set(digests[:2]), []
-
-    def protect(page: object) -> set[Digest]:
-        asked.append(page)
-        return pinned
-
-    depot.eviction.protect = protect
+    pinned = set(digests[:2])
+    depot.eviction.protect = _protecting(pinned)
     _bounded(depot, 4 * MIB)
     await depot.keep(_blob(4))
     assert depot.kept(digests) == [True, True, False, True]
@@ -287,8 +291,7 @@ async def test_protected_content_stays_and_is_put_behind_the_rest(depot: Depot) 
 
 async def test_where_all_is_protected_content_is_passed_through_and_nothing_goes(depot: Depot) -> None:
     digests = await depot.keep(*map(_blob, range(3)))
-    pinned = set(digests[:2])
-    depot.eviction.protect = lambda _page: pinned
+    depot.eviction.protect = _protecting(digests[:2])
     _bounded(depot, 3 * MIB)
     content = _blob(5, 2 * MIB)
     assert await depot.read(depot.add(content)) == content
@@ -298,7 +301,7 @@ async def test_where_all_is_protected_content_is_passed_through_and_nothing_goes
 
 async def test_bounds_that_cannot_be_kept_are_complained_of_once(depot: Depot) -> None:
     digests = await depot.keep(*map(_blob, range(3)))
-    depot.eviction.protect = lambda _page: digests
+    depot.eviction.protect = _protecting(digests)
     _bounded(depot, MIB)
     with capture_logs() as lines:
         await depot.budget.tidy()

@@ -392,3 +392,24 @@ async def test_checks_of_tags_are_counted_by_what_they_found(desk: Desk) -> None
         await desk.pull()
     counted = re.findall(r'revalidations_total{outcome="(\w+)".*} (\S+)', desk.metrics.render().decode())
     assert counted == [("unchanged", "1.0"), ("changed", "1.0"), ("error", "1.0"), ("gone", "1.0")]
+
+
+async def test_a_manifest_that_was_removed_is_not_served_from_memory(desk: Desk) -> None:
+    digest = desk.publish(OLD)
+    answer = await desk.manifests.pull(DEMO, LATEST)
+    answer = await desk.manifests.pull(DEMO, LATEST)
+    assert desk.manifests.still_holds(DEMO, answer)
+    await desk.metadata.evict(desk.metadata.candidates([digest]))
+    desk.manifests.forget({digest})
+    assert not desk.manifests.still_holds(DEMO, answer)
+    assert await desk.pull() == (OLD, Cache.MISS)
+    assert desk.metadata.tag(DEMO, "latest") is not None
+
+
+async def test_removing_one_manifest_leaves_the_others_at_hand(desk: Desk) -> None:
+    kept, removed = desk.publish(OLD), desk.publish(NEW, "other")
+    for digest in (kept, removed):
+        await desk.pull(digest)
+    answer = await desk.manifests.pull(DEMO, kept)
+    desk.manifests.forget({removed})
+    assert desk.manifests.still_holds(DEMO, answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 from entrepot.engine.ledger import Ledger
@@ -16,13 +16,15 @@ from entrepot.ports.eviction import Candidate, EvictionIndex
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
-__all__ = ["Eviction", "Protect", "Tally"]
+__all__ = ["Eviction", "Gone", "Protect", "Tally"]
 
 _STEP = 50
 _MOST_PAGES = 400
 
-Protect = Callable[[Sequence[Candidate]], Collection[Digest]]
-"""Tells which of a page of candidates may not go, whatever their priority."""
+Protect = Callable[[Sequence[Digest]], Awaitable[Collection[Digest]]]
+"""Tells which of a page of candidates may not go, whatever their priority; may raise ``MetadataFailed``."""
+Gone = Callable[[Collection[Digest]], None]
+"""Is told of manifests that have gone."""
 
 
 class Tally:
@@ -58,12 +60,13 @@ class _Plan:
 
 
 class Eviction:
-    """One pass at a time; ``protect`` may be replaced by rules that forbid some content to go."""
+    """One pass at a time; ``protect`` and ``gone`` may be replaced by whom it concerns."""
 
     def __init__(
         self, store: BlobStore, index: EvictionIndex, ledger: Ledger, uses: Uses, metrics: Metrics
     ) -> None:
-        self.protect: Protect = lambda _candidates: ()
+        self.protect: Protect = _protect_nothing
+        self.gone: Gone = lambda _digests: None
         self._store = store
         self._index = index
         self._ledger = ledger
@@ -156,7 +159,7 @@ class Eviction:
             if not page:
                 plan.is_all = True
                 break
-            for candidate in self._evictable(page, plan):
+            for candidate in await self._evictable(page, plan):
                 if plan.size >= wanted or len(plan.victims) == most:
                     return plan
                 plan.victims.append(candidate)
@@ -165,13 +168,11 @@ class Eviction:
             await asyncio.sleep(0)  # A page takes the event loop half a millisecond.
         return plan
 
-    def _evictable(self, page: list[Candidate], plan: _Plan) -> Iterator[Candidate]:
-        protected = self.protect(page)
+    async def _evictable(self, page: list[Candidate], plan: _Plan) -> list[Candidate]:
+        protected = await self.protect([candidate.digest for candidate in page])
         plan.spared += [candidate for candidate in page if candidate.digest in protected]
-        in_use = self._in_use(page)
-        for candidate in page:
-            if candidate.digest not in in_use and candidate.digest not in protected:
-                yield candidate
+        excepted = self._in_use(page).union(protected)
+        return [candidate for candidate in page if candidate.digest not in excepted]
 
     async def _execute(self, plan: _Plan, tally: Tally) -> None:
         for first in range(0, len(plan.victims), _STEP):
@@ -187,7 +188,9 @@ class Eviction:
         for victim in victims:
             if not victim.is_manifest:
                 await self._store.delete(victim.digest)
-        for victim in await self._index.evict(victims):
+        evicted = await self._index.evict(victims)
+        self.gone({victim.digest for victim in evicted if victim.is_manifest})
+        for victim in evicted:
             tally.add("manifest" if victim.is_manifest else "blob", victim.size)
             if victim.is_manifest:
                 self._ledger.credit(victim.size)
@@ -197,6 +200,10 @@ class Eviction:
         filling = self._ledger.claims()
         digests = (candidate.digest for candidate in candidates)
         return {digest for digest in digests if digest in filling or digest in self._uses}
+
+
+async def _protect_nothing(_digests: Sequence[Digest]) -> Collection[Digest]:
+    return ()
 
 
 @contextmanager

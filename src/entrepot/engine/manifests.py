@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from msgspec import Struct
 
@@ -105,6 +105,12 @@ class Manifests:
         for held in manifests:
             self._manifests.forget(held)
         self.generation += 1
+
+    def forget_everywhere(self, digests: Collection[Digest]) -> None:
+        """Drop manifests from memory that the index has forgotten under whatever repository."""
+        if digests:
+            self._manifests.forget_all(lambda key: key[1] in digests)
+            self.generation += 1
 
     async def close(self) -> None:
         await self._by_tag.close()

@@ -34,3 +34,13 @@ def test_a_value_that_became_too_heavy_leaves_no_older_one_behind(memory: Lru[st
     for key in ("b", "c"):
         memory.put(key, "12345")
     assert len(memory) == 2
+
+
+def test_what_is_meant_is_forgotten_and_its_weight_with_it() -> None:
+    memory = Lru[int, str](10, len)
+    for number in range(5):
+        memory.put(number, "xx")
+    memory.forget_all(lambda number: number % 2 == 0)
+    assert [number for number in range(5) if number in memory] == [1, 3]
+    memory.put(9, "x" * 6)
+    assert len(memory) == 3
