@@ -169,7 +169,7 @@ class Application:
         self._eviction = Eviction(self._store, self._metadata, self._ledger, self._uses, self._metrics)
         self._budget = Budget(
             *(self._ledger, self._eviction, self._tasks, self._clock),
-            lambda total: bounds_on(total, self._settings.cache),
+            lambda total: bounds_on(total, self._settings),
         )
         self._fills = Fills(
             self._store, self._budget, self._clock, self._tasks, self._note_stored, metrics=self._metrics

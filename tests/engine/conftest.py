@@ -1,4 +1,4 @@
-"""A fill's surroundings, real but for the upstream and the clock."""
+"""The surroundings of fills and of manifests, real but for the upstream and the clock."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,19 @@ from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
 from entrepot.engine.fills import Fills
 from entrepot.engine.ledger import Ledger
+from entrepot.engine.manifests import Manifests
 from entrepot.engine.pieces import Piece
+from entrepot.engine.revalidation import Cache
+from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.uses import Uses
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
-from entrepot.oci.reference import Repository
+from entrepot.oci.reference import Repository, Tag
+from entrepot.policy.access import PullRules
 from entrepot.policy.budget import Bounds
+from entrepot.policy.freshness import Freshness, TagRules
+from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.disk import Space
 from entrepot.ports.eviction import Candidate, Stored
 from entrepot.ports.metadata import Use
@@ -37,6 +43,10 @@ from entrepot.testing.virtual_clock import VirtualClock
 MIB = 1 << 20
 
 
+_DEMO = Repository("docker.io", "library/demo")
+LATEST = Tag("latest")
+OLD, NEW = b'{"schemaVersion":2}', b'{"schemaVersion":2,"layers":[]}'
+LIMITS = Freshness(fresh_for=30, revalidate_within=0.2, stale_if_error=3600, not_found_for=10)
 UNBOUNDED = Bounds(max_size=None, min_free=0, high=1.0, low=1.0)
 
 
@@ -55,7 +65,10 @@ class Oblivion:
     def stored(self) -> Stored:
         return Stored(0, 0)
 
-    def lowest(self, after: Candidate | None, limit: int) -> list[Candidate]:
+    def charges(self) -> dict[str, int]:
+        return {}
+
+    def lowest(self, after: Candidate | None, limit: int, upstream: str | None = None) -> list[Candidate]:
         return []
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
@@ -84,10 +97,10 @@ class Yard:
         self.budget = Budget(self.ledger, self.eviction, self.tasks, self.clock, lambda _total: self.bounds)
         self.fills = Fills(self.store, self.budget, self.clock, self.tasks, self._note, metrics=metrics)
 
-    def add(self, content: bytes, repository: str = "library/demo") -> Source:
+    def add(self, content: bytes, repository: str = "library/demo", upstream: str = "docker.io") -> Source:
         digest = Digest.of(content)
         self.upstream.blobs[repository, digest] = content
-        return Source(self.upstream, Repository("docker.io", repository), digest)
+        return Source(self.upstream, Repository(upstream, repository), digest)
 
     @asynccontextmanager
     async def reading(self, source: Source, size: int | None) -> AsyncIterator[Fill]:
@@ -144,11 +157,12 @@ class Depot(Yard):
     async def _note(self, digest: Digest, size: int) -> None:
         await self.index.record_stored(digest, size, self.clock.now())
 
-    async def keep(self, *contents: bytes) -> list[Digest]:
+    async def keep(self, *contents: bytes, upstream: str = "docker.io") -> list[Digest]:
         """Have blobs in the store, each used once, the first one longest ago."""
         digests = []
         for content in contents:
-            source = self.add(content)
+            source = self.add(content, upstream=upstream)
+            await self.index.confirm_blob(source.repository, source.digest, len(content))
             await self.read(source)
             await self.settle()
             self.uses.note(source.digest)
@@ -170,6 +184,40 @@ class Depot(Yard):
     @property
     def written(self) -> int:
         return self.taken - self.ledger.usage(0).promised
+
+
+@dataclass
+class Desk:
+    """Manifests over real metadata, of a scripted upstream."""
+
+    metadata: SqlMetadata
+    upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
+    clock: VirtualClock = field(default_factory=VirtualClock)
+    rules: TagRules = field(default_factory=lambda: TagRules(LIMITS, (), ("v*",)))
+
+    def __post_init__(self) -> None:
+        site = Site(self.upstream, self.rules, PullRules(deny=("secret/*",)))
+        sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
+        self.metrics = Metrics()
+        uses = Uses(self.metadata, self.clock)
+        self.manifests = Manifests(
+            sites, self.metadata, uses, self.clock, metrics=self.metrics, memory=1 << 20
+        )
+
+    def publish(self, content: bytes, tag: str = "latest", repository: str = "library/demo") -> Digest:
+        self.upstream.manifests[repository, tag] = content
+        return Digest.of(content)
+
+    async def pull(self, tag: Tag | Digest = LATEST, repository: Repository = _DEMO) -> tuple[bytes, Cache]:
+        answer = await self.manifests.pull(repository, tag)
+        return answer.value.content, answer.cache
+
+    def restart(self) -> None:
+        self.__post_init__()
+
+    def follow_deletions(self) -> None:
+        self.rules = TagRules(replace(LIMITS, follow_deletions=True))
+        self.restart()
 
 
 def take(piece: Piece) -> bytes:
@@ -200,3 +248,12 @@ async def depot(tmp_path: Path) -> AsyncIterator[Depot]:
     await metadata.close()
     depot.store.close()
     assert depot.crashes == []
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
+    metadata = SqlMetadata.open(tmp_path / "entrepot.db")
+    desk = Desk(metadata)
+    yield desk
+    await desk.manifests.close()
+    await metadata.close()

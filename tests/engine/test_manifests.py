@@ -5,76 +5,20 @@ from __future__ import annotations
 import asyncio
 import re
 import traceback
-from collections.abc import AsyncIterator
-from dataclasses import dataclass, field, replace
-from pathlib import Path
 
 import pytest
+from tests.engine.conftest import LATEST, NEW, OLD, Desk
 
-from entrepot.engine.manifests import Manifests
 from entrepot.engine.revalidation import Cache
-from entrepot.engine.sites import Site, Sites
-from entrepot.engine.uses import Uses
 from entrepot.errors import ManifestNotHere, RateLimited, Refused, UnknownUpstream, UpstreamDown
-from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository, Tag
-from entrepot.policy.access import PullRules
 from entrepot.policy.breaker import Health
-from entrepot.policy.freshness import Freshness, TagRules
-from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.metadata import KnownBlob, StoredManifest
-from entrepot.telemetry.metrics import Metrics
-from entrepot.testing.scripted_upstream import ScriptedUpstream
-from entrepot.testing.virtual_clock import VirtualClock
 
 DEMO = Repository("docker.io", "library/demo")
 OTHER = Repository("docker.io", "library/other")
-LATEST = Tag("latest")
-OLD, NEW = b'{"schemaVersion":2}', b'{"schemaVersion":2,"layers":[]}'
-LIMITS = Freshness(fresh_for=30, revalidate_within=0.2, stale_if_error=3600, not_found_for=10)
-
-
-@dataclass
-class Desk:
-    metadata: SqlMetadata
-    upstream: ScriptedUpstream = field(default_factory=ScriptedUpstream)
-    clock: VirtualClock = field(default_factory=VirtualClock)
-    rules: TagRules = field(default_factory=lambda: TagRules(LIMITS, (), ("v*",)))
-
-    def __post_init__(self) -> None:
-        site = Site(self.upstream, self.rules, PullRules(deny=("secret/*",)))
-        sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
-        self.metrics = Metrics()
-        uses = Uses(self.metadata, self.clock)
-        self.manifests = Manifests(
-            sites, self.metadata, uses, self.clock, metrics=self.metrics, memory=1 << 20
-        )
-
-    def publish(self, content: bytes, tag: str = "latest", repository: str = "library/demo") -> Digest:
-        self.upstream.manifests[repository, tag] = content
-        return Digest.of(content)
-
-    async def pull(self, tag: Tag | Digest = LATEST, repository: Repository = DEMO) -> tuple[bytes, Cache]:
-        answer = await self.manifests.pull(repository, tag)
-        return answer.value.content, answer.cache
-
-    def restart(self) -> None:
-        self.__post_init__()
-
-    def follow_deletions(self) -> None:
-        self.rules = TagRules(replace(LIMITS, follow_deletions=True))
-        self.restart()
-
-
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[Desk]:
-    metadata = SqlMetadata.open(tmp_path / "entrepot.db")
-    desk = Desk(metadata)
-    yield desk
-    await desk.manifests.close()
-    await metadata.close()
 
 
 async def test_a_warm_tag_costs_no_request(desk: Desk) -> None:
@@ -244,78 +188,6 @@ async def test_a_refused_tag_too_old_to_fall_back_on_is_refused_without_asking_a
     assert len(desk.upstream.asked) == 2
 
 
-@pytest.mark.parametrize("age", [31, 3601, 10_000_000])
-async def test_a_tag_that_was_deleted_upstream_stays_here(desk: Desk, age: float) -> None:
-    desk.publish(OLD)
-    await desk.pull()
-    desk.clock.advance(age)
-    desk.upstream.failure = ManifestNotHere("deleted")
-    for _ in range(3):
-        answer = await desk.manifests.pull(DEMO, LATEST)
-        assert (answer.value.content, answer.cache, answer.age) == (OLD, Cache.STALE, age)
-    assert len(desk.upstream.asked) == 2
-    desk.restart()
-    assert await desk.pull() == (OLD, Cache.STALE)
-
-
-async def test_a_tag_that_comes_back_upstream_is_taken_up_again(desk: Desk) -> None:
-    desk.publish(OLD)
-    await desk.pull()
-    desk.clock.advance(3601)
-    desk.upstream.failure = ManifestNotHere("deleted")
-    await desk.pull()
-    desk.upstream.failure = None
-    desk.publish(NEW)
-    desk.clock.advance(11)
-    assert await desk.pull() == (NEW, Cache.MISS)
-
-
-@pytest.mark.parametrize("age", [31, 3601])
-async def test_where_deletions_are_followed_a_deleted_tag_is_forgotten(desk: Desk, age: float) -> None:
-    desk.follow_deletions()
-    digest = desk.publish(OLD)
-    await desk.pull()
-    desk.clock.advance(age)
-    desk.upstream.failure = ManifestNotHere("deleted")
-    for _ in range(3):
-        with pytest.raises(ManifestNotHere, match="deleted"):
-            await desk.pull()
-    assert len(desk.upstream.asked) == 2
-    assert desk.metadata.tag(DEMO, "latest") is None
-    assert await desk.pull(digest) == (OLD, Cache.HIT)
-
-
-@pytest.mark.parametrize("failure", [UpstreamDown("500"), Refused("401")], ids=str)
-async def test_where_deletions_are_followed_other_failures_forget_nothing(
-    desk: Desk, failure: UpstreamDown | Refused
-) -> None:
-    desk.follow_deletions()
-    desk.publish(OLD)
-    await desk.pull()
-    desk.clock.advance(31)
-    desk.upstream.failure = failure
-    for _ in range(2):
-        assert await desk.pull() == (OLD, Cache.STALE)
-    assert desk.metadata.tag(DEMO, "latest") is not None
-
-
-async def test_a_deletion_that_is_told_too_late_for_one_asker_is_followed_for_the_next(desk: Desk) -> None:
-    desk.follow_deletions()
-    desk.publish(OLD)
-    await desk.pull()
-    desk.clock.advance(31)
-    desk.upstream.gate.clear()
-    desk.upstream.manifests.clear()
-    assert await desk.pull() == (OLD, Cache.STALE)
-    desk.upstream.gate.set()
-    for _ in range(200):
-        await asyncio.sleep(0.005)
-        if desk.metadata.tag(DEMO, "latest") is None:
-            break
-    with pytest.raises(ManifestNotHere):
-        await desk.pull()
-
-
 async def test_by_digest_the_upstream_is_never_asked_again(desk: Desk) -> None:
     digest = desk.publish(OLD)
     assert await desk.pull(digest) == (OLD, Cache.MISS)
@@ -392,24 +264,3 @@ async def test_checks_of_tags_are_counted_by_what_they_found(desk: Desk) -> None
         await desk.pull()
     counted = re.findall(r'revalidations_total{outcome="(\w+)".*} (\S+)', desk.metrics.render().decode())
     assert counted == [("unchanged", "1.0"), ("changed", "1.0"), ("error", "1.0"), ("gone", "1.0")]
-
-
-async def test_a_manifest_that_was_removed_is_not_served_from_memory(desk: Desk) -> None:
-    digest = desk.publish(OLD)
-    answer = await desk.manifests.pull(DEMO, LATEST)
-    answer = await desk.manifests.pull(DEMO, LATEST)
-    assert desk.manifests.still_holds(DEMO, answer)
-    await desk.metadata.evict(desk.metadata.candidates([digest]))
-    desk.manifests.forget({digest})
-    assert not desk.manifests.still_holds(DEMO, answer)
-    assert await desk.pull() == (OLD, Cache.MISS)
-    assert desk.metadata.tag(DEMO, "latest") is not None
-
-
-async def test_removing_one_manifest_leaves_the_others_at_hand(desk: Desk) -> None:
-    kept, removed = desk.publish(OLD), desk.publish(NEW, "other")
-    for digest in (kept, removed):
-        await desk.pull(digest)
-    answer = await desk.manifests.pull(DEMO, kept)
-    desk.manifests.forget({removed})
-    assert desk.manifests.still_holds(DEMO, answer)

@@ -140,6 +140,12 @@ class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
             description="How long content is kept after it was fetched, used or not; none means without end."
         ),
     ] = None
+    max_size: Annotated[
+        PositiveAmount | None,
+        Meta(
+            description="Most that its blobs may take; a percentage is of cache.max_size, else of the disk."
+        ),
+    ] = None
     pin: Annotated[
         tuple[Pin, ...],
         Meta(description="Patterns of repositories, or repository:tag, that neither expire nor are evicted."),

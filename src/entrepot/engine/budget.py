@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 
 from msgspec import Struct
@@ -13,7 +13,7 @@ from entrepot.engine.ledger import Claim, Ledger
 from entrepot.engine.tasks import Tasks
 from entrepot.errors import DiskFull, StoreFailed
 from entrepot.oci.digest import Digest
-from entrepot.policy.budget import Bounds, Usage, allowance, excess, shortage
+from entrepot.policy.budget import Bounds, Usage, allowance, excess, share_shortage, shortage
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
@@ -58,9 +58,9 @@ class Budget:
         self._is_stuck = False
         self._trim_behind()
 
-    async def claim(self, digest: Digest) -> Claim:
+    async def claim(self, digest: Digest, upstream: str) -> Claim:
         """Begin to count a spool that is about to be opened, with nothing reserved for it."""
-        return await self._ledger.open(digest)
+        return await self._ledger.open(digest, upstream)
 
     def release(self, claim: Claim) -> None:
         """Count a spool that was closed no longer, or as idle where it can be resumed."""
@@ -75,7 +75,8 @@ class Budget:
         if size <= claim.size:
             return
         self._refuse_hopeless(claim, size if whole is None else whole)
-        if self._turn.locked() or self._shortage(size - claim.size):
+        wanted = size - claim.size
+        if self._turn.locked() or self._shortage(wanted) or self._share_shortage(claim.upstream, wanted):
             await self._make_room(claim, size)
         claim.size = max(claim.size, size)
         self._trim_behind()
@@ -85,6 +86,7 @@ class Budget:
         await self._eviction.give_back()
         await self._ledger.survey()
         await self._eviction.drop_idle(self._clock.now() - _LONGEST_IDLE)
+        await self._trim_shares()
         await self._trim()
 
     def holdings(self) -> Holdings:
@@ -100,6 +102,8 @@ class Budget:
             metrics.cache_bytes().set(holdings.held)
             metrics.cache_limit().set(holdings.allowed)
             metrics.cache_blobs().set(holdings.blobs)
+        for upstream, size in self._ledger.charges.items():
+            metrics.upstream_blob_bytes(upstream).set(size)
 
     def _state(self) -> tuple[Usage, Bounds]:
         space = self._ledger.space()
@@ -108,12 +112,20 @@ class Budget:
     def _shortage(self, wanted: int) -> int:
         return shortage(*self._state(), wanted)
 
+    def _share_shortage(self, upstream: str, wanted: int) -> int:
+        return share_shortage(self._ledger.charge(upstream), self._shares().get(upstream), wanted)
+
+    def _shares(self) -> Mapping[str, int]:
+        return self._bounds_on(self._ledger.space().total).shares
+
     def _refuse_hopeless(self, claim: Claim, whole: int) -> None:
         """Raise ``DiskFull`` for what would not fit even if all else that can go went."""
         usage, bounds = self._state()
         if shortage(usage, bounds, whole - claim.size) > self._ledger.evictable:
             allowed = allowance(usage, bounds)
             raise DiskFull(f"no room for {whole} bytes of {claim.digest}: {allowed} may be held in all")
+        if share_shortage(0, bounds.shares.get(claim.upstream), whole):
+            raise DiskFull(f"{claim.digest} has {whole} bytes, more than the share of {claim.upstream}")
 
     async def _make_room(self, claim: Claim, size: int) -> None:
         try:
@@ -124,14 +136,23 @@ class Budget:
 
     async def _evict_for(self, claim: Claim, size: int) -> None:
         """Evict what is short now; that a file system is slow to free it is no reason to evict more."""
-        short, tally = self._shortage(size - claim.size), self._eviction.tally(self._reason())
+        wanted = size - claim.size
+        over = self._share_shortage(claim.upstream, wanted)
+        is_freed = await self._evict(over, "share", claim.upstream)
+        if not (is_freed and await self._evict(self._shortage(wanted), self._reason())):
+            raise DiskFull(f"no room for {size} bytes of {claim.digest}: all else is in use")
+        claim.size = max(claim.size, size)
+
+    async def _evict(self, short: int, reason: str, upstream: str | None = None) -> bool:
+        """Evict what is short; tell whether there was enough that may go."""
+        tally = self._eviction.tally(reason)
         try:
             while tally.size < short:
-                if not await self._eviction.free(short - tally.size, tally):
-                    raise DiskFull(f"no room for {size} bytes of {claim.digest}: all else is in use")
-            claim.size = max(claim.size, size)
+                if not await self._eviction.free(short - tally.size, tally, upstream):
+                    return False
         finally:
             tally.log()
+        return True
 
     def _trim_behind(self) -> None:
         if not self._is_trimming and not self._is_stuck and excess(*self._state()):
@@ -151,6 +172,15 @@ class Budget:
             self._is_trimming = False
             tally.log()
         self._note_exceeded()
+
+    async def _trim_shares(self) -> None:
+        """Evict what upstreams hold beyond their shares: those may have become smaller."""
+        for upstream in self._shares():
+            tally = self._eviction.tally("share")
+            while (over := self._share_shortage(upstream, 0)) > 0:
+                if not await self._eviction.trim(over, tally, upstream):
+                    break
+            tally.log()
 
     def _note_exceeded(self) -> None:
         """Complain, once, where nothing more can go and the bounds are exceeded all the same."""

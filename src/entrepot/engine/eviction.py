@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
@@ -49,14 +50,23 @@ class Tally:
 
 
 class _Plan:
-    """Candidates looked at: ``size`` is what all ``victims`` take; the ``spared`` are protected."""
+    """Candidates looked at: ``size`` is what all ``victims`` take; the ``spared`` are protected.
 
-    def __init__(self) -> None:
+    ``is_partial``: they are some of all, which tells nothing of how far eviction has come with the rest.
+    """
+
+    def __init__(self, *, is_partial: bool) -> None:
+        self._is_partial = is_partial
         self.victims: list[Candidate] = []
         self.spared: list[Candidate] = []
         self.size = 0
         self.is_all = False
         """There was nothing left to look at."""
+
+    @property
+    def reached(self) -> float:
+        """Return the priority of the last that was chosen."""
+        return -math.inf if self._is_partial else (self.victims or self.spared)[-1].priority
 
 
 class Eviction:
@@ -77,23 +87,26 @@ class Eviction:
     def tally(self, reason: str) -> Tally:
         return Tally(reason, self._metrics)
 
-    async def free(self, wanted: int, tally: Tally) -> int:
-        """Free so many bytes, and return how many it were; evict nothing where it could not be enough."""
+    async def free(self, wanted: int, tally: Tally, upstream: str | None = None) -> int:
+        """Free so many bytes, and return how many it were; evict nothing where it could not be enough.
+
+        Of an upstream, if one is named, only blobs that it is charged with.
+        """
         before = tally.size
         async with self._turn:
             with _resigned():
                 await self._count_uses()
-                await self._free(wanted, tally)
+                await self._free(wanted, tally, upstream)
         return tally.size - before
 
-    async def trim(self, wanted: int, tally: Tally) -> int:
-        """Free some of so many bytes, in one small step, and return how many it were."""
+    async def trim(self, wanted: int, tally: Tally, upstream: str | None = None) -> int:
+        """Free some of so many bytes, in one small step, and return how many it were; as ``free`` does."""
         before = tally.size
         async with self._turn:
             with _resigned():
                 await self._count_uses()
-                if not await self._drop_spools(wanted, tally):
-                    await self._execute(await self._plan(wanted, _STEP), tally)
+                if upstream is not None or not await self._drop_spools(wanted, tally):
+                    await self._execute(await self._plan(wanted, _STEP, upstream), tally)
         return tally.size - before
 
     async def remove(self, digests: Sequence[Digest], reason: str) -> int:
@@ -130,12 +143,12 @@ class Eviction:
         filling = self._ledger.claims()
         await self._uses.flush(lambda digest: digest in filling)
 
-    async def _free(self, wanted: int, tally: Tally) -> None:
-        idle = sum(spool.size for spool in self._ledger.idle)
-        plan = await self._plan(wanted - idle)
+    async def _free(self, wanted: int, tally: Tally, upstream: str | None) -> None:
+        idle = sum(spool.size for spool in self._ledger.idle) if upstream is None else 0
+        plan = await self._plan(wanted - idle, upstream=upstream)
         if plan.is_all and idle + plan.size < wanted:
             plan.victims.clear()
-        else:
+        elif idle:
             await self._drop_spools(wanted, tally)
         await self._execute(plan, tally)
 
@@ -149,13 +162,13 @@ class Eviction:
                 wanted -= spool.size
         return wanted <= 0
 
-    async def _plan(self, wanted: int, most: int | None = None) -> _Plan:
+    async def _plan(self, wanted: int, most: int | None = None, upstream: str | None = None) -> _Plan:
         """Choose victims that take ``wanted`` bytes together, or at most so many of them."""
-        plan, last = _Plan(), None
+        plan, last = _Plan(is_partial=upstream is not None), None
         for _ in range(_MOST_PAGES):
             if plan.size >= wanted:
                 break
-            page = self._index.lowest(last, _STEP)
+            page = self._index.lowest(last, _STEP, upstream)
             if not page:
                 plan.is_all = True
                 break
@@ -180,8 +193,7 @@ class Eviction:
             in_use = self._in_use(step)
             await self._remove([victim for victim in step if victim.digest not in in_use], tally)
         if plan.victims or plan.spared:
-            last = (plan.victims or plan.spared)[-1]
-            await self._index.advance(last.priority, plan.spared)
+            await self._index.advance(plan.reached, plan.spared)
 
     async def _remove(self, victims: list[Candidate], tally: Tally) -> None:
         """Remove files before rows: a row without a file is only a miss, and goes with the next pass."""

@@ -93,7 +93,7 @@ class Fills:
         closings = [closing for fill, closing in self._closings.in_air() if fill.digest == source.digest]
         if closings:
             await asyncio.wait(closings)
-        claim = await self._parts.budget.claim(source.digest)
+        claim = await self._parts.budget.claim(source.digest, source.repository.upstream)
         fill = Fill(source, await self._spool(source.digest), size, claim, self._parts)
         self._fills[fill.digest] = fill
         upstream = source.repository.upstream

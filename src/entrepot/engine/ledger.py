@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Mapping
 
 from entrepot.engine.flights import Flights
 from entrepot.engine.lookup import found
@@ -18,10 +19,11 @@ __all__ = ["Claim", "Ledger"]
 class Claim:
     """The bytes that one spool may take: ``size`` in all, of which ``landed`` are written."""
 
-    __slots__ = ("digest", "landed", "size")
+    __slots__ = ("digest", "landed", "size", "upstream")
 
-    def __init__(self, digest: Digest) -> None:
+    def __init__(self, digest: Digest, upstream: str) -> None:
         self.digest = digest
+        self.upstream = upstream
         self.landed = 0
         self.size = 0
 
@@ -55,6 +57,7 @@ class Ledger:
         self._drops = Flights[Digest, None]()
         self._beside = 0
         self._stored = Stored(0, 0)
+        self._charges: Mapping[str, int] = {}
 
     @property
     def stored(self) -> Stored:
@@ -85,12 +88,23 @@ class Ledger:
         """Return what is being filled."""
         return {claim.digest for claim in self._claims}
 
-    async def open(self, digest: Digest) -> Claim:
+    @property
+    def charges(self) -> Mapping[str, int]:
+        """What the blobs of each upstream take."""
+        self._charges = found(self._index.charges) or self._charges
+        return self._charges
+
+    def charge(self, upstream: str) -> int:
+        """Return what the blobs of an upstream take, and what its fills may."""
+        claimed = sum(claim.size for claim in self._claims if claim.upstream == upstream)
+        return self.charges.get(upstream, 0) + claimed
+
+    async def open(self, digest: Digest, upstream: str) -> Claim:
         """Begin to count a spool that is about to be opened; one that is just being dropped is waited for."""
         for dropped, drop in self._drops.in_air():
             if dropped == digest:
                 await asyncio.wait([drop])
-        claim = Claim(digest)
+        claim = Claim(digest, upstream)
         self._claims.add(claim)
         self._touched.add(digest)
         self._idle.pop(digest, None)

@@ -9,6 +9,7 @@ from typing import Any
 
 from sqlalchemy import (
     BindParameter,
+    ColumnElement,
     Connection,
     Delete,
     Integer,
@@ -43,16 +44,17 @@ _gone: BindParameter[str] = bindparam("gone")
 _all_gone: BindParameter[list[str]] = bindparam("all_gone", expanding=True)
 
 _STORED = select(schema.totals.c.blobs, schema.totals.c.blob_bytes)
+_CHARGES = select(schema.upstream_totals.c.upstream, schema.upstream_totals.c.blob_bytes)
 _FREE_PAGES = "PRAGMA freelist_count"
 _GIVE_BACK = "PRAGMA incremental_vacuum(1)"  # However many it is told: the driver has it begin only.
 
 
-def _lowest(table: Table) -> Select[*tuple[Any, ...]]:
+def _lowest(table: Table, *conditions: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
     order = (table.c.priority, table.c.last_used_at, table.c.digest)
     after = tuple_(bindparam("priority"), bindparam("last_used_at"), bindparam("digest"))
     return (
         select(table.c.digest, table.c.size, table.c.priority, table.c.last_used_at)
-        .where(tuple_(*order) > after)
+        .where(tuple_(*order) > after, *conditions)
         .order_by(*order)
         .limit(bindparam("limit", type_=Integer))
         .offset(literal_column("0", Integer))  # Left out, it would become a parameter with a name of its own.
@@ -69,6 +71,7 @@ def _last_uses(table: Table) -> Select[*tuple[Any, ...]]:
 
 
 _LOWEST_BLOBS, _LOWEST_MANIFESTS = _lowest(schema.blobs), _lowest(schema.manifests)
+_LOWEST_CHARGED = _lowest(schema.blobs, schema.blobs.c.upstream == bindparam("upstream"))
 _KNOWN_BLOB, _KNOWN_MANIFEST = _known(schema.blobs), _known(schema.manifests)
 _LAST_USES_OF_BLOBS, _LAST_USES_OF_MANIFESTS = _last_uses(schema.blobs), _last_uses(schema.manifests)
 
@@ -142,13 +145,21 @@ class SqlEvictionIndex:
     def stored(self) -> Stored:
         return Stored(*self._database.find(_STORED)[0])
 
-    def lowest(self, after: Candidate | None, limit: int) -> list[Candidate]:
+    def charges(self) -> dict[str, int]:
+        return dict(self._database.find(_CHARGES))
+
+    def lowest(self, after: Candidate | None, limit: int, upstream: str | None = None) -> list[Candidate]:
         priority, last_used_at, digest = _place(after) if after is not None else (-math.inf, 0.0, "")
+        page: dict[str, str | float] = {
+            "priority": priority,
+            "last_used_at": last_used_at,
+            "digest": digest,
+            "limit": limit,
+        }
+        if upstream is not None:
+            return [_blob(row) for row in self._database.find(_LOWEST_CHARGED, upstream=upstream, **page)]
         blobs, manifests = (
-            self._database.find(
-                statement, priority=priority, last_used_at=last_used_at, digest=digest, limit=limit
-            )
-            for statement in (_LOWEST_BLOBS, _LOWEST_MANIFESTS)
+            self._database.find(statement, **page) for statement in (_LOWEST_BLOBS, _LOWEST_MANIFESTS)
         )
         return list(heapq.merge(map(_blob, blobs), map(_manifest, manifests), key=_place))[:limit]
 

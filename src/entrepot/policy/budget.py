@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
-__all__ = ["Bounds", "Usage", "allowance", "excess", "shortage", "usual_reserve"]
+__all__ = ["Bounds", "Usage", "allowance", "excess", "share_shortage", "shortage", "usual_reserve"]
 
 _RESERVE = 64 << 20
 _RESERVED_SHARE = 20
@@ -16,12 +17,14 @@ class Bounds:
     """``max_size``: most bytes that may be held; ``min_free``: bytes that stay free on the disk.
 
     Past ``high``, a share of what may be held, eviction begins, and goes on down to ``low``.
+    ``shares``: most bytes that the blobs of some upstreams may take.
     """
 
     max_size: int | None
     min_free: int
     high: float
     low: float
+    shares: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +50,11 @@ def allowance(usage: Usage, bounds: Bounds) -> int:
 def shortage(usage: Usage, bounds: Bounds, wanted: int) -> int:
     """Return how many bytes have to go before ``wanted`` more may come."""
     return max(0, usage.held + wanted - allowance(usage, bounds))
+
+
+def share_shortage(charge: int, share: int | None, wanted: int) -> int:
+    """Return how many bytes of an upstream have to go before ``wanted`` more of it may come."""
+    return 0 if share is None else max(0, charge + wanted - share)
 
 
 def excess(usage: Usage, bounds: Bounds, *, is_under_way: bool = False) -> int:

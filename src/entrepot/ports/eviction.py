@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -34,8 +34,15 @@ class EvictionIndex(Protocol):
         """Tell the totals, kept in step with ``record_stored`` and ``forget_stored``: no scan."""
         ...
 
-    def lowest(self, after: Candidate | None, limit: int) -> list[Candidate]:
-        """Page through blobs and manifests together, those that go first in front, beyond ``after``."""
+    def charges(self) -> Mapping[str, int]:
+        """Tell the bytes that the blobs of each upstream take: of the one first known to hold them."""
+        ...
+
+    def lowest(self, after: Candidate | None, limit: int, upstream: str | None = None) -> list[Candidate]:
+        """Page through what may go, what goes first in front, beyond ``after``.
+
+        Blobs and manifests together, or the blobs that one upstream is charged with.
+        """
         ...
 
     def candidates(self, digests: Sequence[Digest]) -> list[Candidate]:

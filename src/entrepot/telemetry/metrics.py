@@ -136,6 +136,9 @@ class Metrics:
             "cache_limit_bytes", "", "Bytes that it may take: of the budget, or the disk."
         )
         self.cache_blobs = gauge("cache_blobs", "", "Blobs in the store.")
+        self.upstream_blob_bytes = gauge(
+            "upstream_blob_bytes", "upstream", "Bytes that an upstream's blobs take on the disk."
+        )
         self.evictions = counter("evictions_total", "kind reason", "Content evicted.")
         self.evicted_bytes = counter("evicted_bytes_total", "kind reason", "Bytes of content evicted.")
 

@@ -139,6 +139,44 @@ class EvictionIndexContract:
         await metadata.record_stored(new, 1, 3.0)
         assert [found.digest for found in metadata.lowest(None, 2)] == [old, new]
 
+    async def test_a_blob_is_charged_to_the_upstream_first_known_to_hold_it(self, metadata: Metadata) -> None:
+        assert metadata.charges() == {}
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
+        await metadata.record_stored(LAYER, 1, 1.0)
+        await metadata.record_stored(CONFIG, 4097, 1.0)
+        await metadata.confirm_blob(ELSEWHERE, LAYER, 1)
+        assert metadata.charges() == {"docker.io": 3 * 4096}
+
+    async def test_a_blob_that_nobody_held_is_charged_to_the_first_who_does(self, metadata: Metadata) -> None:
+        for digest in (LAYER, CONFIG):
+            await metadata.record_stored(digest, 1, 1.0)
+        assert metadata.charges() == {}
+        await metadata.confirm_blob(ELSEWHERE, LAYER, 1)
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
+        assert metadata.charges() == {"docker.io": 4096, "ghcr.io": 4096}
+
+    async def test_charges_are_in_step_with_what_is_stored(self, metadata: Metadata) -> None:
+        await metadata.record_manifest(ALPINE, MANIFEST, LINKS, 1.0)
+        for digest in (LAYER, CONFIG):
+            await metadata.record_stored(digest, 1, 1.0)
+        await metadata.record_stored(LAYER, 4097, 2.0)
+        assert metadata.charges() == {"docker.io": 3 * 4096}
+        await metadata.evict(metadata.candidates([LAYER]))
+        await metadata.forget_stored(CONFIG)
+        assert metadata.charges() == {"docker.io": 0}
+
+    async def test_the_blobs_of_one_upstream_go_in_the_same_order(self, metadata: Metadata) -> None:
+        blobs = [Digest.of(bytes([number])) for number in range(6)]
+        for now, digest in enumerate(blobs):
+            await metadata.confirm_blob(ELSEWHERE if now % 2 else ALPINE, digest, 1)
+            await metadata.record_stored(digest, 1, float(-now))
+        await metadata.record_manifest(ELSEWHERE, MANIFEST, LINKS, -9.0)
+        found: list[Candidate] = []
+        while page := metadata.lowest(found[-1] if found else None, 2, "ghcr.io"):
+            found += page
+        assert [candidate.digest for candidate in found] == [blobs[5], blobs[3], blobs[1]]
+        assert metadata.lowest(None, 2, "quay.io") == []
+
     async def test_unknown_content_is_no_candidate(self, metadata: Metadata) -> None:
         assert metadata.candidates([LAYER]) == []
         assert await metadata.evict([]) == []

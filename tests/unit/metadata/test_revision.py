@@ -88,11 +88,13 @@ async def test_every_older_schema_is_brought_up_to_date_and_keeps_what_it_holds(
     _execute(
         path, "INSERT INTO blobs (digest, size, stored_at, last_used_at, uses) VALUES ('d', 5000, 1, 2, 7)"
     )
+    _execute(path, "INSERT INTO repository_blobs (repository_id, digest) VALUES (1, 'd')")
     await _make(path)
     assert _execute(path, "SELECT version_num FROM alembic_version") == [(known_revisions()[-1],)]
     assert _execute(path, "SELECT path FROM repositories") == [("a/b",)]
-    assert _execute(path, "SELECT priority FROM blobs") == [(7.0,)]
+    assert _execute(path, "SELECT priority FROM blobs") == [(7.0 if number < "0003" else 0.0,)]
     assert _execute(path, "SELECT blobs, blob_bytes FROM totals") == [(1, 8192)]
+    assert _execute(path, "SELECT upstream, blob_bytes FROM upstream_totals") == [("a", 8192)]
 
 
 def test_the_steps_are_numbered_in_the_order_they_run() -> None:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.policy.budget import Bounds, Usage, allowance, excess, shortage, usual_reserve
+from entrepot.policy.budget import Bounds, Usage, allowance, excess, share_shortage, shortage, usual_reserve
 
 SIZES = st.integers(0, 1 << 50)
 
@@ -54,6 +54,16 @@ def test_eviction_begins_past_the_high_mark_and_ends_at_the_low_one() -> None:
 
 def test_a_disk_that_others_fill_up_is_made_room_on() -> None:
     assert excess(_usage(50, free=5), _bounds(None, min_free=30)) == 38
+
+
+@pytest.mark.parametrize(
+    ("charge", "share", "wanted", "short"),
+    [(60, 100, 40, 0), (60, 100, 41, 1), (120, 100, 0, 20), (99, None, 99, 0)],
+)
+def test_an_upstream_is_short_of_what_goes_beyond_its_share(
+    charge: int, share: int | None, wanted: int, short: int
+) -> None:
+    assert share_shortage(charge, share, wanted) == short
 
 
 @given(SIZES, SIZES, SIZES, SIZES, st.none() | SIZES)
