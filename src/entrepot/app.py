@@ -24,7 +24,7 @@ from entrepot.config.data_folder import find_data_folder, is_writable, prepare_d
 from entrepot.config.forms import parse_listen
 from entrepot.config.restart import waiting_for_restart
 from entrepot.config.rules import pull_rules, retention_rules, tag_rules
-from entrepot.config.schema import Settings, UpstreamSettings
+from entrepot.config.schema import Settings
 from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.budget import Budget
@@ -71,7 +71,7 @@ from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
 from entrepot.telemetry.events import Events
 from entrepot.telemetry.lines import LineWriter, write_whole
-from entrepot.telemetry.log import configure_log, log, set_level
+from entrepot.telemetry.log import configure_log, log, log_crash, set_level
 from entrepot.telemetry.metrics import Metrics
 from entrepot.telemetry.otlp import exporting
 from entrepot.telemetry.trace import trace
@@ -160,7 +160,7 @@ class Application:
         self._is_listening = False
         self._is_draining = False
         self._is_read_only = not is_writable(folder)
-        self._tasks = Tasks(_log_crash)
+        self._tasks = Tasks(log_crash)
         self._store = FilesystemBlobs(folder)
         self._metadata = _open_metadata(folder)
         self._sites = Sites(*self._build_sites(settings))
@@ -175,21 +175,14 @@ class Application:
             self._store, self._budget, self._clock, self._tasks, self._note_stored, metrics=self._metrics
         )
         self._manifests = Manifests(
-            self._sites,
-            self._metadata,
-            self._uses,
-            self._clock,
-            self._metrics,
+            *(self._sites, self._metadata, self._uses, self._clock, self._metrics),
             memory=settings.cache.memory,
         )
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._warms = self._build_warms(settings)
         self._expiry = Expiry(
-            self._sites,
-            self._metadata,
-            self._metadata,
-            self._clock,
+            *(self._sites, self._metadata, self._metadata, self._clock),
             remove=self._eviction.remove,
             flush_uses=self._flush_uses,
         )
@@ -310,7 +303,10 @@ class Application:
         self._upstreams = upstreams
         hostnames = {host: name for name, known in settings.upstreams.items() for host in known.hostnames}
         table = UpstreamTable.build(upstreams, hostnames, settings.default_upstream)
-        return table, {name: _site(upstreams[name], known) for name, known in settings.upstreams.items()}
+        return table, {
+            name: Site(upstreams[name], tag_rules(known), pull_rules(known), retention_rules(known))
+            for name, known in settings.upstreams.items()
+        }
 
     def _build_warms(self, settings: Settings) -> Warms:
         at_once = settings.warm.concurrency
@@ -379,10 +375,6 @@ class Application:
         return self._metrics.render()
 
 
-def _site(upstream: RegistryUpstream, settings: UpstreamSettings) -> Site:
-    return Site(upstream, tag_rules(settings), pull_rules(settings), retention_rules(settings))
-
-
 def _open_metadata(folder: Path) -> SqlMetadata:
     """Open the database, on a full disk too: it needs some room for its log even to be read."""
     ballast = Ballast(folder)
@@ -399,10 +391,6 @@ def _open_metadata(folder: Path) -> SqlMetadata:
         return SqlMetadata.open(path)
     ballast.take()
     return metadata
-
-
-def _log_crash(task: str, failure: BaseException) -> None:
-    log.error("task_failed", task=task, exc_info=failure)
 
 
 def _log_error(scope: Scope, error: Exception) -> None:

@@ -51,12 +51,16 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
     for setting, complaint in _check_admin(settings.admin):
         yield Problem(tree.place_of("admin", setting), f"admin.{setting}", complaint)
     for name, upstream in settings.upstreams.items():
-        for setting, complaint in (*_check_credential(upstream), *_check_certificates(upstream)):
-            place = tree.place_of("upstreams", name, setting)
-            yield Problem(place, f"upstreams.{name}.{setting}", complaint)
-        for path, complaint in _check_retention(upstream):
-            place = tree.place_of("upstreams", name, *path)
-            yield Problem(place, ".".join(("upstreams", name, *path)), complaint)
+        for setting, complaint in _check_upstream(upstream):
+            path = ("upstreams", name, *setting.split("."))
+            yield Problem(tree.place_of(*path), f"upstreams.{name}.{setting}", complaint)
+
+
+def _check_upstream(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
+    """Yield the settings at fault, with the complaint."""
+    yield from _check_credential(upstream)
+    yield from _check_certificates(upstream)
+    yield from _check_retention(upstream)
 
 
 def _check_syncs(settings: Settings, tree: Node) -> Iterator[Problem]:
@@ -141,17 +145,17 @@ def _check_certificates(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]
             yield "ca_file", complaint
 
 
-def _check_retention(upstream: UpstreamSettings) -> Iterator[tuple[tuple[str, ...], str]]:
+def _check_retention(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
     """Yield the settings at fault, with the complaint."""
     if _outlives_expiry(upstream.retention):
-        yield ("retention", "keep_for"), "expected at most expire_after, which ends it all the same"
+        yield "retention.keep_for", "expected at most expire_after, which ends it all the same"
     for rule in upstream.retention_rules:
         if rule.keep_for is None and rule.expire_after is None:
             complaint = f"expected keep_for or expire_after for {rule.repositories} as well"
-            yield ("retention_rules",), complaint
+            yield "retention_rules", complaint
         if _outlives_expiry(rule):
             complaint = f"expected keep_for of {rule.repositories} to be at most its expire_after"
-            yield ("retention_rules",), complaint
+            yield "retention_rules", complaint
 
 
 def _outlives_expiry(limits: RetentionSettings | RetentionRule) -> bool:

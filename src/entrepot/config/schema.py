@@ -11,8 +11,10 @@ from typing import Annotated, Literal
 from msgspec import Meta, Struct, field
 
 from entrepot.config import forms
+from entrepot.config.retention import RetentionRule, RetentionSettings
 from entrepot.config.secret import Secret
 from entrepot.config.units import Amount, Bytes, Percent, Seconds
+from entrepot.config.values import Pattern, PositiveAmount, PositiveSeconds
 
 __all__ = [
     "DEFAULT_UPSTREAMS",
@@ -36,8 +38,6 @@ __all__ = [
     "WebhookSettings",
 ]
 
-Pattern = Annotated[str, Meta(extra={"form": forms.check_pattern})]
-Pin = Annotated[str, Meta(extra={"form": forms.check_pin})]
 Host = Annotated[str, Meta(extra={"form": forms.check_host})]
 Endpoint = Annotated[str, Meta(extra={"form": forms.check_endpoint})]
 UpstreamName = Annotated[str, Meta(extra={"form": forms.check_upstream_name})]
@@ -54,8 +54,6 @@ PlatformName = Annotated[str, Meta(extra={"form": forms.check_platform})]
 CronExpression = Annotated[str, Meta(extra={"form": forms.check_cron_expression})]
 Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
 LogLevel = Literal["debug", "info", "warning", "error"]
-PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
-PositiveAmount = Annotated[Amount, Meta(extra={"form": forms.check_positive})]
 PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
 PositivePercent = Annotated[Percent, Meta(extra={"form": forms.check_positive})]
 
@@ -117,43 +115,6 @@ class RepositoryRules(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     deny: Annotated[
         tuple[Pattern, ...], Meta(description="Patterns of repositories that may not, whatever allow says.")
     ] = ()
-
-
-class RetentionRule(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """The first rule whose pattern matches a repository replaces the retention values that it names."""
-
-    repositories: Annotated[Pattern, Meta(description="Pattern of repositories, as in a shell: library/*.")]
-    keep_for: Annotated[PositiveSeconds | None, Meta(description="Replaces retention.keep_for.")] = None
-    expire_after: Annotated[PositiveSeconds | None, Meta(description="Replaces retention.expire_after.")] = (
-        None
-    )
-
-
-class RetentionSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    keep_for: Annotated[
-        PositiveSeconds | None,
-        Meta(description="How long content is kept after its last use; none means while there is room."),
-    ] = None
-    expire_after: Annotated[
-        PositiveSeconds | None,
-        Meta(
-            description="How long content is kept after it was fetched, used or not; none means without end."
-        ),
-    ] = None
-    max_size: Annotated[
-        PositiveAmount | None,
-        Meta(
-            description="Most that its blobs may take; a percentage is of cache.max_size, else of the disk."
-        ),
-    ] = None
-    pin: Annotated[
-        tuple[Pin, ...],
-        Meta(description="Patterns of repositories, or repository:tag, that neither expire nor are evicted."),
-    ] = ()
-    follow_deletions: Annotated[
-        bool,
-        Meta(description="Forget a tag that the upstream has no more; else it stays here, served as stale."),
-    ] = False
 
 
 class UpstreamSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

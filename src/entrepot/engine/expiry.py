@@ -87,7 +87,7 @@ class Expiry:
         rules = self._rules()
         if not any(known.pins for known in rules.values()):
             return set()
-        holders = await self._index.holders(digests, with_tags=_name_tags(rules))
+        holders = await self._index.holders_of(digests, with_tags=_name_tags(rules))
         return {digest for digest, held in holders.items() if pin_of(held, rules) is not None}
 
     async def _sweep(self, page: Page, moment: float) -> None:
@@ -100,7 +100,7 @@ class Expiry:
 
     async def _expired(self, contents: Sequence[Content]) -> Mapping[Reason, list[Digest]]:
         rules, digests = self._rules(), [content.digest for content in contents]
-        holders = await self._index.holders(digests, with_tags=_name_tags(rules))
+        holders = await self._index.holders_of(digests, with_tags=_name_tags(rules))
         expired = defaultdict[Reason, list[Digest]](list)
         for content in contents:
             held = tuple(holders.get(content.digest, ()))

@@ -172,7 +172,7 @@ class SqlEvictionIndex:
     async def advance(self, reached: float, spared: Sequence[Candidate]) -> None:
         def change(connection: Connection) -> None:
             raise_floor(connection, reached)
-            count_uses(connection, [Use(candidate.digest, 0.0, 0) for candidate in spared])
+            count_uses(connection, [Use(known.digest, known.last_used_at, 0) for known in spared])
 
         await self._database.change(change)
 

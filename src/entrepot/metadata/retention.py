@@ -105,7 +105,7 @@ class SqlRetentionIndex:
         beyond = -inf if after is None else after.fetched_at
         return await self._content(_FETCHED, moment, (beyond, after), limit)
 
-    async def holders(
+    async def holders_of(
         self, digests: Sequence[Digest], *, with_tags: bool
     ) -> Mapping[Digest, Sequence[Holder]]:
         given = {"digests": [str(digest) for digest in digests]}

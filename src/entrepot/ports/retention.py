@@ -41,7 +41,7 @@ class RetentionIndex(Protocol):
         """Page through what was fetched at ``moment`` or before, the oldest first."""
         ...
 
-    async def holders(
+    async def holders_of(
         self, digests: Sequence[Digest], *, with_tags: bool
     ) -> Mapping[Digest, Sequence[Holder]]:
         """Tell who holds each of these, and which tags lead to it; what nobody holds is left out."""

@@ -13,7 +13,7 @@ from structlog.typing import EventDict, FilteringBoundLogger, Processor
 from entrepot.telemetry.events import Events
 from entrepot.telemetry.lines import LineWriter
 
-__all__ = ["Level", "Style", "configure_log", "log", "set_level"]
+__all__ = ["Level", "Style", "configure_log", "log", "log_crash", "set_level"]
 
 Level = Literal["debug", "info", "warning", "error"]
 Style = Literal["json", "console"]
@@ -66,6 +66,11 @@ class _FromLibraries(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         fields = {"logger": record.name, "message": record.getMessage(), "exc_info": record.exc_info}
         log.log(record.levelno, "library", **fields)
+
+
+def log_crash(task: str, failure: BaseException) -> None:
+    """Tell of a task that ended as none should."""
+    log.error("task_failed", task=task, exc_info=failure)
 
 
 def _renderers(style: Style, *, coloured: bool) -> list[Processor]:

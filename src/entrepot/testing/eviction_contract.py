@@ -131,6 +131,12 @@ class EvictionIndexContract:
         await metadata.advance(spared[-1].priority, spared)
         assert [found.digest for found in metadata.lowest(None, 2)] == blobs[2:]
 
+    async def test_what_is_spared_was_not_used_for_that(self, metadata: Metadata) -> None:
+        await metadata.record_stored(LAYER, 1, 1e9)
+        spared = metadata.lowest(None, 1)
+        await metadata.advance(spared[-1].priority, spared)
+        assert [found.last_used_at for found in metadata.lowest(None, 1)] == [1e9]
+
     async def test_what_comes_after_an_eviction_comes_before_old_merit(self, metadata: Metadata) -> None:
         old, new = Digest.of(b"old"), Digest.of(b"new")
         await metadata.record_stored(old, 1, 1.0)

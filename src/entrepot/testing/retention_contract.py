@@ -79,7 +79,7 @@ class RetentionIndexContract:
     ) -> None:
         await metadata.record_manifest(ALPINE, MANIFEST, NAMES_LAYER, 1.0)
         await metadata.confirm_blob(ELSEWHERE, LAYER, 5)
-        holders = await metadata.holders([LAYER, MANIFEST.digest, INDEX.digest], with_tags=False)
+        holders = await metadata.holders_of([LAYER, MANIFEST.digest, INDEX.digest], with_tags=False)
         assert set(holders[LAYER]) == {Holder(ALPINE), Holder(ELSEWHERE)}
         assert holders[MANIFEST.digest] == [Holder(ALPINE)]
         assert INDEX.digest not in holders
@@ -91,7 +91,7 @@ class RetentionIndexContract:
         await metadata.record_tag(ALPINE, "1", OUTER.digest, 1.0)
         await metadata.record_tag(ALPINE, "2", INDEX.digest, 1.0)
         digests = [LAYER, MANIFEST.digest, INDEX.digest, OUTER.digest]
-        holders = await metadata.holders(digests, with_tags=True)
+        holders = await metadata.holders_of(digests, with_tags=True)
         tags = {digest: {tag for held in holders[digest] for tag in held.tags} for digest in digests}
         assert tags == {
             LAYER: {"1", "2"},
@@ -99,14 +99,14 @@ class RetentionIndexContract:
             INDEX.digest: {"1", "2"},
             OUTER.digest: {"1"},
         }
-        plain = await metadata.holders(digests, with_tags=False)
+        plain = await metadata.holders_of(digests, with_tags=False)
         assert [held.tags for held in plain[LAYER]] == [()]
 
     async def test_each_repository_has_the_tags_of_its_own(self, metadata: RetentionMetadata) -> None:
         for repository, tag in ((ALPINE, "a"), (BUSYBOX, "b")):
             await metadata.record_manifest(repository, MANIFEST, NAMES_LAYER, 1.0)
             await metadata.record_tag(repository, tag, MANIFEST.digest, 1.0)
-        holders = await metadata.holders([LAYER], with_tags=True)
+        holders = await metadata.holders_of([LAYER], with_tags=True)
         assert set(holders[LAYER]) == {Holder(ALPINE, ("a",)), Holder(BUSYBOX, ("b",))}
 
     async def test_a_tag_that_moves_leads_to_the_new_content_and_no_more_to_the_old(
@@ -117,7 +117,7 @@ class RetentionIndexContract:
         await metadata.record_manifest(ALPINE, INDEX, ManifestLinks(blobs=(Descriptor(newer, 5),)), 1.0)
         for manifest in (MANIFEST, INDEX):
             await metadata.record_tag(ALPINE, "1", manifest.digest, 1.0)
-        holders = await metadata.holders([LAYER, newer], with_tags=True)
+        holders = await metadata.holders_of([LAYER, newer], with_tags=True)
         assert holders == {LAYER: [Holder(ALPINE)], newer: [Holder(ALPINE, ("1",))]}
 
     async def test_manifests_that_name_each_other_are_followed_once(
@@ -127,7 +127,7 @@ class RetentionIndexContract:
             links = ManifestLinks(blobs=(Descriptor(LAYER),), children=(Descriptor(child.digest),))
             await metadata.record_manifest(ALPINE, manifest, links, 1.0)
         await metadata.record_tag(ALPINE, "1", INDEX.digest, 1.0)
-        holders = await metadata.holders([LAYER], with_tags=True)
+        holders = await metadata.holders_of([LAYER], with_tags=True)
         assert holders == {LAYER: [Holder(ALPINE, ("1",))]}
 
 
