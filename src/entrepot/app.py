@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import secrets
 import signal
-import socket
 import sys
 from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, closing
@@ -21,7 +19,6 @@ from entrepot.audit.trail import AuditTrail
 from entrepot.config.bounds import bounds_on
 from entrepot.config.certificates import load_pair, server_context
 from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
-from entrepot.config.forms import parse_listen
 from entrepot.config.restart import waiting_for_restart
 from entrepot.config.rules import pull_rules, retention_rules, tag_rules
 from entrepot.config.schema import Settings
@@ -49,6 +46,7 @@ from entrepot.errors import EntrepotError, MetadataFailed
 from entrepot.http.api.application import build_api
 from entrepot.http.api.parts import Parts
 from entrepot.http.face import Face
+from entrepot.http.listening import listen_on
 from entrepot.http.server.allocator import tune_allocator
 from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.limits import Limits, raise_descriptor_limit
@@ -198,11 +196,11 @@ class Application:
         await self._ledger.survey()
         if not self._is_read_only:
             self._begin_upkeep()
-        addresses = await self._listen(self._settings.listen)
+        addresses = await listen_on(self._server, self._settings.listen)
         self._is_listening = True
         log.info(
             "listening",
-            addresses=[f"[{host}]:{port}" if ":" in host else f"{host}:{port}" for host, port in addresses],
+            addresses=addresses,
             scheme="http" if self._tls is None else "https",
             data=str(self._folder.absolute()),
             upstreams=list(self._upstreams),
@@ -238,6 +236,7 @@ class Application:
                 ending.push_async_callback(upstream.close)
             ending.push_async_callback(self._uses.flush)
             ending.push_async_callback(self._ledger.finish)
+            ending.push_async_callback(self._eviction.close)
             for part in (self._fills, self._lists, self._blobs, self._manifests, self._warms, self._tasks):
                 ending.push_async_callback(part.close)
             ending.push_async_callback(self._server.stop, self._settings.drain_timeout)
@@ -247,7 +246,7 @@ class Application:
     def _begin_upkeep(self) -> None:
         clock, scrub = self._clock, self._settings.cache.scrub
         clean = Cleaning(self._metadata, clock).run
-        reconcile = Reconciliation(self._store, self._metadata, self._metadata, clock).run
+        reconcile = Reconciliation(self._store, self._metadata, self._metadata, self._ledger, clock).run
         plan = RoundsPlan(scrub.rate, scrub.every)
         bookmark = FileBookmark(self._folder / "entrepot.scrub")
         rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
@@ -267,15 +266,6 @@ class Application:
             work["scrub content"] = rounds.run()
         for name, running in work.items():
             _ = self._tasks.spawn(running, name)
-
-    async def _listen(self, listen: str) -> list[tuple[str, int]]:
-        try:
-            return await self._server.start(*parse_listen(listen))
-        except OSError as failure:
-            # The library adds to the system's words what it was doing; those of a resolver are its own.
-            number = None if isinstance(failure, socket.gaierror) else failure.errno
-            reason = os.strerror(number) if number else failure.strerror or failure
-            raise EntrepotError(f"cannot listen on {listen}: {reason}") from failure
 
     def _renew_certificate(self) -> None:
         """Have new connections shown what the files hold by now; keep the old where that is of no use."""
@@ -356,6 +346,7 @@ class Application:
         try:
             await self._metadata.record_stored(digest, size, self._clock.now())
         except MetadataFailed as failure:
+            self._ledger.unrecorded += size
             log.warning("blob_not_recorded", digest=str(digest), reason=str(failure))
 
     async def _flush_uses(self) -> None:

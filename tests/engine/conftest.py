@@ -137,6 +137,7 @@ class Yard:
     async def close(self) -> None:
         await self.tasks.close()
         await self.fills.close()
+        await self.eviction.close()
 
     def held(self, digest: Digest) -> bytes | None:
         blob = self.store.open(digest)

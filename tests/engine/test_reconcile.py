@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
+from entrepot.engine.ledger import Ledger
 from entrepot.engine.reconcile import Reconciliation
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
+from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
 from entrepot.testing.virtual_clock import VirtualClock
@@ -32,9 +34,13 @@ class Cellar:
         await spool.close()
         return digest
 
+    def reconciliation(self) -> Reconciliation:
+        ledger = Ledger(FilesystemDisk(self.folder), self.metadata, self.clock)
+        return Reconciliation(self.store, self.metadata, self.metadata, ledger, self.clock)
+
     async def reconcile(self) -> tuple[str, dict[str, int]]:
         with capture_logs() as lines:
-            await Reconciliation(self.store, self.metadata, self.metadata, self.clock).run()
+            await self.reconciliation().run()
         (line,) = lines
         return line["event"], {name: line[name] for name in ("found", "lost") if name in line}
 
@@ -81,7 +87,7 @@ async def test_what_a_crash_left_is_dropped(cellar: Cellar) -> None:
     (cellar.folder / "spool" / f"sha256-{Digest.of(b'lost').hex}.part").write_bytes(b"lo")
     (cellar.folder / "spool" / f"sha256-{Digest.of(b'torn').hex}.journal.new").write_bytes(b"")
     with capture_logs() as lines:
-        await Reconciliation(cellar.store, cellar.metadata, cellar.metadata, cellar.clock).run()
+        await cellar.reconciliation().run()
     assert lines[0]["swept"] == 2
     assert cellar.store.open(kept) is not None
     assert list((cellar.folder / "spool").iterdir()) == []

@@ -125,7 +125,7 @@ class Life:
     async def tidy(self) -> None:
         """Do what runs in the background, once."""
         await self.uses.flush()
-        await Reconciliation(self.store, self.metadata, self.metadata, self.clock).run()
+        await Reconciliation(self.store, self.metadata, self.metadata, self.ledger, self.clock).run()
         await self.budget.tidy()
 
     async def settle(self) -> None:

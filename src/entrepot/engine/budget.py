@@ -22,6 +22,8 @@ __all__ = ["BoundsOn", "Budget", "Holdings"]
 
 _LONGEST_WAIT = 30.0
 _LONGEST_IDLE = 7 * 86400.0
+_REST = 60.0
+"""Seconds that a file system may take to show as free what was deleted: btrfs and ZFS commit in between."""
 
 BoundsOn = Callable[[int], Bounds]
 """Makes the bounds for a disk of so many bytes."""
@@ -52,10 +54,12 @@ class Budget:
         self._is_stuck = False
         """The last pass came to an end before its goal: the next is not begun by a fill."""
         self._is_exceeded = False
+        self._rests_until = 0.0
 
     def trim(self) -> None:
         """See to it that what is beyond the bounds, which may have changed, goes behind the answers."""
         self._is_stuck = False
+        self._rests_until = 0.0
         self._trim_behind()
 
     async def claim(self, digest: Digest, upstream: str) -> Claim:
@@ -105,9 +109,9 @@ class Budget:
         for upstream, size in self._ledger.charges.items():
             metrics.upstream_blob_bytes(upstream).set(size)
 
-    def _state(self) -> tuple[Usage, Bounds]:
+    def _state(self, least_free: int = 0) -> tuple[Usage, Bounds]:
         space = self._ledger.space()
-        return self._ledger.usage(space.free), self._bounds_on(space.total)
+        return self._ledger.usage(max(space.free, least_free)), self._bounds_on(space.total)
 
     def _shortage(self, wanted: int) -> int:
         return shortage(*self._state(), wanted)
@@ -159,18 +163,21 @@ class Budget:
             _ = self._tasks.spawn(self._trim(), "trim")
 
     async def _trim(self) -> None:
-        if self._is_trimming:
+        if self._is_trimming or self._clock.monotonic() < self._rests_until:
             return
+        reason, free = self._reason(), self._ledger.space().free
+        tally = self._eviction.tally(reason)
         self._is_trimming = True
-        tally = self._eviction.tally(self._reason())
         try:
-            while too_much := excess(*self._state(), is_under_way=tally.size > 0):
+            while too_much := excess(*self._state(free + tally.size), is_under_way=tally.size > 0):
                 self._is_stuck = not await self._eviction.trim(too_much, tally)
                 if self._is_stuck:
                     break
         finally:
             self._is_trimming = False
             tally.log()
+        if reason == "disk" and tally.size and self._ledger.space().free < free + tally.size // 2:
+            self._rests_until = self._clock.monotonic() + _REST
         self._note_exceeded()
 
     async def _trim_shares(self) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import math
 from collections import Counter
 from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
+from entrepot.engine.flights import Flights
 from entrepot.engine.ledger import Ledger
 from entrepot.engine.uses import Uses
 from entrepot.errors import MetadataFailed, StoreFailed
@@ -19,6 +21,7 @@ from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Eviction", "Gone", "Protect", "Tally"]
 
+_ATTEMPTS = 3
 _STEP = 50
 _MOST_PAGES = 400
 
@@ -83,6 +86,8 @@ class Eviction:
         self._uses = uses
         self._metrics = metrics
         self._turn = asyncio.Lock()
+        self._steps = itertools.count()
+        self._removals = Flights[int, list[Candidate]]()
 
     def tally(self, reason: str) -> Tally:
         return Tally(reason, self._metrics)
@@ -96,7 +101,10 @@ class Eviction:
         async with self._turn:
             with _resigned():
                 await self._count_uses()
-                await self._free(wanted, tally, upstream)
+                for _ in range(_ATTEMPTS):  # What cannot be deleted is behind the rest by the next.
+                    missing = before + wanted - tally.size
+                    if missing <= 0 or await self._free(missing, tally, upstream):
+                        break
         return tally.size - before
 
     async def trim(self, wanted: int, tally: Tally, upstream: str | None = None) -> int:
@@ -133,6 +141,10 @@ class Eviction:
                     tally.add("spool", spool.size)
         tally.log()
 
+    async def close(self) -> None:
+        """Wait for the step that is under way."""
+        await self._removals.finish()
+
     async def give_back(self) -> None:
         """Have the index return to the disk what it no longer needs."""
         with _resigned():
@@ -143,14 +155,15 @@ class Eviction:
         filling = self._ledger.claims()
         await self._uses.flush(lambda digest: digest in filling)
 
-    async def _free(self, wanted: int, tally: Tally, upstream: str | None) -> None:
+    async def _free(self, wanted: int, tally: Tally, upstream: str | None) -> bool:
+        """Tell whether all that was chosen has gone."""
         idle = sum(spool.size for spool in self._ledger.idle) if upstream is None else 0
         plan = await self._plan(wanted - idle, upstream=upstream)
         if plan.is_all and idle + plan.size < wanted:
             plan.victims.clear()
         elif idle:
             await self._drop_spools(wanted, tally)
-        await self._execute(plan, tally)
+        return await self._execute(plan, tally)
 
     async def _drop_spools(self, wanted: int, tally: Tally) -> bool:
         """Drop spools that nobody fills, the oldest first; tell whether they were enough."""
@@ -187,25 +200,41 @@ class Eviction:
         excepted = self._in_use(page).union(protected)
         return [candidate for candidate in page if candidate.digest not in excepted]
 
-    async def _execute(self, plan: _Plan, tally: Tally) -> None:
+    async def _execute(self, plan: _Plan, tally: Tally) -> bool:
+        """Remove the victims; put what cannot be deleted behind the rest, and tell if there is none."""
+        stuck: list[Candidate] = []
         for first in range(0, len(plan.victims), _STEP):
             step = plan.victims[first : first + _STEP]
             in_use = self._in_use(step)
-            await self._remove([victim for victim in step if victim.digest not in in_use], tally)
+            stuck += await self._remove([victim for victim in step if victim.digest not in in_use], tally)
         if plan.victims or plan.spared:
-            await self._index.advance(plan.reached, plan.spared)
+            await self._index.advance(plan.reached, plan.spared + stuck)
+        return not stuck
 
-    async def _remove(self, victims: list[Candidate], tally: Tally) -> None:
+    async def _remove(self, victims: list[Candidate], tally: Tally) -> list[Candidate]:
+        """Remove content, and return what cannot be; ended once begun, whoever waits for it."""
+        step = next(self._steps)
+        return await self._removals.join(step, lambda: self._remove_step(victims, tally))
+
+    async def _remove_step(self, victims: list[Candidate], tally: Tally) -> list[Candidate]:
         """Remove files before rows: a row without a file is only a miss, and goes with the next pass."""
+        stuck, failure = [], None
         for victim in victims:
-            if not victim.is_manifest:
-                await self._store.delete(victim.digest)
-        evicted = await self._index.evict(victims)
+            try:
+                if not victim.is_manifest:
+                    await self._store.delete(victim.digest)
+            except StoreFailed as failed:
+                stuck.append(victim)
+                failure = failed
+        if failure is not None:
+            log.warning("blobs_not_deleted", count=len(stuck), reason=str(failure))
+        evicted = await self._index.evict([victim for victim in victims if victim not in stuck])
         self.gone({victim.digest for victim in evicted if victim.is_manifest})
         for victim in evicted:
             tally.add("manifest" if victim.is_manifest else "blob", victim.size)
             if victim.is_manifest:
                 self._ledger.credit(victim.size)
+        return stuck
 
     def _in_use(self, candidates: list[Candidate]) -> set[Digest]:
         """Return what is being filled, or was used since uses were counted."""

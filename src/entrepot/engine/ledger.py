@@ -58,6 +58,8 @@ class Ledger:
         self._beside = 0
         self._stored = Stored(0, 0)
         self._charges: Mapping[str, int] = {}
+        self.unrecorded = 0
+        """Bytes of blobs that are here and that no row tells of, until files and rows are compared."""
 
     @property
     def stored(self) -> Stored:
@@ -82,7 +84,7 @@ class Ledger:
         """Sum up, where the disk has ``free`` bytes left."""
         claimed = sum(claim.size for claim in self._claims)
         promised = claimed - sum(claim.landed for claim in self._claims)
-        return Usage(self.evictable + claimed + self._beside, promised, free)
+        return Usage(self.evictable + claimed + self._beside + self.unrecorded, promised, free)
 
     def claims(self) -> set[Digest]:
         """Return what is being filled."""

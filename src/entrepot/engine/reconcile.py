@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
+from entrepot.engine.ledger import Ledger
 from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Sweeping
@@ -27,10 +28,13 @@ class SweptStore(BlobStore, Sweeping, Protocol):
 class Reconciliation:
     """Runs behind the answers: after every hundred blobs, some milliseconds of work, it rests for fifty."""
 
-    def __init__(self, store: SweptStore, index: BlobIndex, recorded: StoredBlobs, clock: Clock) -> None:
+    def __init__(
+        self, store: SweptStore, index: BlobIndex, recorded: StoredBlobs, ledger: Ledger, clock: Clock
+    ) -> None:
         self._store = store
         self._index = index
         self._recorded = recorded
+        self._ledger = ledger
         self._clock = clock
 
     async def run(self) -> None:
@@ -45,15 +49,26 @@ class Reconciliation:
         log.info("blobs_reconciled", found=found, lost=lost, swept=swept)
 
     async def _record_found(self) -> int:
+        if not self._recorded.stored_after(None, 1):
+            self._ledger.unrecorded = await self._measure()
         found = seen = 0
         async for digest, size in self._store.blobs():
             if not self._recorded.is_stored(digest):
                 await self._index.record_stored(digest, size, self._clock.now())
+                self._ledger.unrecorded = max(0, self._ledger.unrecorded - size)
                 found += 1
             seen += 1
             if seen % _PAGE == 0:
                 await self._clock.sleep(_PAUSE)
+        self._ledger.unrecorded = 0
         return found
+
+    async def _measure(self) -> int:
+        """Sum up what is here, where the database was lost: it takes room before its rows are back."""
+        size = 0
+        async for _, found in self._store.blobs():
+            size += found
+        return size
 
     async def _forget_lost(self) -> int:
         """Forget rows without a blob: a fill records a blob after it is stored, so none of them is new."""
