@@ -14,7 +14,6 @@ from tests.engine.conftest import MIB, UNBOUNDED, Depot, take
 
 from entrepot.engine.eviction import Protect
 from entrepot.engine.pieces import Span
-from entrepot.engine.reconcile import Reconciliation
 from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.disk import Space
@@ -337,63 +336,6 @@ async def test_a_disk_that_does_not_let_go_ends_the_pass_with_a_warning(
         assert await depot.read(depot.add(content)) == content
     assert depot.kept(digests) == [True] * 3
     assert {line["event"] for line in lines} == {"blobs_not_deleted", "blob_passed_through"}
-
-
-async def test_a_blob_that_cannot_be_deleted_holds_up_no_other(depot: Depot, tmp_path: Path) -> None:
-    digests = await depot.keep(*map(_blob, range(4)))
-    stuck = tmp_path / blob_path(digests[0])
-    stuck.unlink()
-    stuck.mkdir()
-    _bounded(depot, 4 * MIB)
-    assert [await depot.keep(_blob(number)) for number in (7, 8)]
-    assert [depot.index.is_stored(digest) for digest in digests] == [True, False, False, True]
-    assert depot.taken <= 4 * MIB
-
-
-async def test_room_that_the_file_system_is_slow_to_show_is_not_made_twice(depot: Depot) -> None:
-    digests = await depot.keep(*map(_blob, range(20)))
-    depot.disk.free = 0
-    depot.bounds = replace(UNBOUNDED, high=0.95, low=0.9)
-    for _ in range(3):
-        await depot.budget.tidy()
-    kept = sum(depot.kept(digests))
-    assert kept >= 17
-    depot.clock.advance(120)
-    await depot.budget.tidy()
-    assert sum(depot.kept(digests)) < kept
-
-
-async def test_blobs_that_no_row_tells_of_take_room_all_the_same(depot: Depot) -> None:
-    digests = await depot.keep(*map(_blob, range(4)))
-    for digest in digests:
-        await depot.index.forget_stored(digest)
-    _bounded(depot, 5 * MIB)
-    reconciliation = Reconciliation(depot.store, depot.index, depot.index, depot.ledger, depot.clock)
-    running = asyncio.ensure_future(reconciliation.run())
-    await depot.until(lambda: depot.taken >= 4 * MIB)
-    await depot.keep(_blob(8), _blob(9))
-    assert depot.taken <= 5 * MIB
-    await running
-    assert depot.ledger.unrecorded == 0
-
-
-async def test_a_step_that_is_begun_is_ended_though_nobody_waits_for_it(
-    depot: Depot, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    digests = await depot.keep(*map(_blob, range(3)))
-    may_go_on, delete = asyncio.Event(), depot.store.delete
-
-    async def slow(digest: Digest) -> bool:
-        await may_go_on.wait()
-        return await delete(digest)
-
-    monkeypatch.setattr(depot.store, "delete", slow)
-    freeing = asyncio.ensure_future(depot.eviction.free(2 * MIB, depot.eviction.tally("budget")))
-    await depot.until(lambda: len(depot.eviction._removals) == 1)
-    freeing.cancel()
-    may_go_on.set()
-    await depot.eviction.close()
-    assert depot.kept(digests) == [False, False, True]
 
 
 async def test_a_record_whose_file_a_crash_took_goes_with_the_next_pass(depot: Depot, tmp_path: Path) -> None:

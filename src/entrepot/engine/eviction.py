@@ -101,10 +101,7 @@ class Eviction:
         async with self._turn:
             with _resigned():
                 await self._count_uses()
-                for _ in range(_ATTEMPTS):  # What cannot be deleted is behind the rest by the next.
-                    missing = before + wanted - tally.size
-                    if missing <= 0 or await self._free(missing, tally, upstream):
-                        break
+                await self._free_at_last(wanted, tally, upstream)
         return tally.size - before
 
     async def trim(self, wanted: int, tally: Tally, upstream: str | None = None) -> int:
@@ -154,6 +151,14 @@ class Eviction:
     async def _count_uses(self) -> None:
         filling = self._ledger.claims()
         await self._uses.flush(lambda digest: digest in filling)
+
+    async def _free_at_last(self, wanted: int, tally: Tally, upstream: str | None) -> None:
+        """Try again where some cannot be deleted: it is behind the rest by then."""
+        before = tally.size
+        for _ in range(_ATTEMPTS):
+            missing = before + wanted - tally.size
+            if missing <= 0 or await self._free(missing, tally, upstream):
+                break
 
     async def _free(self, wanted: int, tally: Tally, upstream: str | None) -> bool:
         """Tell whether all that was chosen has gone."""
