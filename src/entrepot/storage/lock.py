@@ -16,16 +16,14 @@ class FolderLock:
     """Held from its making to ``release``, or to the death of the process: the kernel lets go of it."""
 
     def __init__(self, folder: Path) -> None:
-        """Raise ``StoreFailed`` where another process holds the folder; the message tells which."""
+        """Raise ``StoreFailed`` where the folder cannot be had; the message tells which process holds it."""
         self._fd = _opened(folder)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as failure:
-            holder = _holder(self._fd)
+            reason = _reason(failure, self._fd)
             os.close(self._fd)
-            raise StoreFailed(
-                f"{folder} is in use by process {holder}: stop that one, or choose another data folder"
-            ) from failure
+            raise StoreFailed(f"{folder} {reason}") from failure
         # Over what is there, and only to be told: a full disk is no reason not to start.
         with suppress(OSError):
             os.pwrite(self._fd, f"{os.getpid():<31}\n".encode("ascii"), 0)
@@ -44,6 +42,12 @@ def _opened(folder: Path) -> int:
         return os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as failure:
         raise StoreFailed(f"{path} cannot be opened: {failure.strerror}") from failure
+
+
+def _reason(failure: OSError, fd: int) -> str:
+    if isinstance(failure, BlockingIOError):
+        return f"is in use by process {_holder(fd)}: stop that one, or choose another data folder"
+    return f"cannot be locked: {failure.strerror}"
 
 
 def _holder(fd: int) -> str:

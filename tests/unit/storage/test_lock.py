@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 from pathlib import Path
 
@@ -19,3 +21,14 @@ def test_a_folder_has_one_holder_and_tells_who(tmp_path: Path) -> None:
 def test_a_released_folder_can_be_taken(tmp_path: Path) -> None:
     FolderLock(tmp_path).release()
     FolderLock(tmp_path).release()
+
+
+def test_a_folder_that_cannot_be_locked_is_not_said_to_be_in_use(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_fd: int, _operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(StoreFailed, match=f"cannot be locked: {os.strerror(errno.ENOLCK)}"):
+        FolderLock(tmp_path)
