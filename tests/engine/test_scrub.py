@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import math
+import os
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -244,9 +246,28 @@ async def test_a_lost_mark_begins_a_round(cellar: Cellar, mark: bytes) -> None:
     assert [line["event"] for line in await cellar.go_round(cellar.rounds())] == ["content_scrubbed"]
 
 
-async def test_a_store_that_fails_is_tried_again_later(cellar: Cellar) -> None:
+async def test_a_store_that_fails_is_tried_again_later(
+    cellar: Cellar, monkeypatch: pytest.MonkeyPatch
+) -> None:
     await cellar.keep(b"content")
-    (cellar.folder / "entrepot.scrub.new").mkdir()
-    assert [line["event"] for line in await cellar.go_round(cellar.rounds())] == ["scrub_interrupted"]
-    (cellar.folder / "entrepot.scrub.new").rmdir()
+
+    def fail(*_: object) -> None:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as disk:
+        disk.setattr(os, "scandir", fail)
+        assert [line["event"] for line in await cellar.go_round(cellar.rounds())] == ["scrub_interrupted"]
     assert [line["event"] for line in await cellar.go_round(cellar.rounds())] == ["content_scrubbed"]
+
+
+async def test_a_round_whose_mark_cannot_be_written_goes_on_and_is_not_begun_again(cellar: Cellar) -> None:
+    for number in range(3):
+        cellar.flip(await cellar.keep(b"%d" % number))
+    (cellar.folder / "entrepot.scrub.new").mkdir()
+    lines = await cellar.go_round(cellar.rounds())
+    assert [line["event"] for line in lines if line["event"] != "blob_damaged"] == [
+        "scrub_mark_not_kept",
+        "scrub_mark_not_kept",
+        "content_scrubbed",
+    ]
+    assert lines[-1]["dropped"] == 3

@@ -57,12 +57,14 @@ class Rounds:
         self._plan = plan
         self._clock = clock
         self._metrics = metrics
+        self._mark = _Mark()
         self._marked_at = -math.inf
 
     async def run(self) -> None:
         """Go round until cancelled; begin the next round when its time has come."""
+        self._mark = self._read()
         while True:
-            mark, now = self._mark(), self._clock.now()
+            mark, now = self._mark, self._clock.now()
             if not mark.is_over:
                 await self._go_on(mark)
             elif 0 <= now - mark.begun_at < self._plan.every:
@@ -100,15 +102,20 @@ class Rounds:
     async def _pause(self, read_bytes: int) -> None:
         await self._clock.sleep(max(_SHORTEST_PAUSE, read_bytes / self._plan.rate))
 
-    def _mark(self) -> _Mark:
+    def _read(self) -> _Mark:
         try:
             return msgspec.json.decode(self._bookmark.read(), type=_Mark)
         except (msgspec.DecodeError, StoreFailed):
             return _Mark()
 
     async def _keep(self, mark: _Mark) -> None:
-        """Write the mark down at the end of a round, and now and then before."""
+        """Write the mark down at the end of a round, and now and then before: for a later process."""
+        self._mark = mark
         now = self._clock.monotonic()
-        if mark.is_over or now - self._marked_at >= _SECONDS_BETWEEN_MARKS:
+        if not mark.is_over and now - self._marked_at < _SECONDS_BETWEEN_MARKS:
+            return
+        self._marked_at = now
+        try:
             await self._bookmark.write(msgspec.json.encode(mark))
-            self._marked_at = now
+        except StoreFailed as failure:
+            log.warning("scrub_mark_not_kept", reason=str(failure))
