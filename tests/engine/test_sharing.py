@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import random
 
 import pytest
@@ -13,6 +15,7 @@ from entrepot.engine.flights import Flights
 from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongContent
 from entrepot.oci.reference import Repository
 from entrepot.ports.disk import Space
+from entrepot.storage.spool import FileSpool
 
 CONTENT = random.Random(11).randbytes(12 * MIB + 5)
 SIZE = len(CONTENT)
@@ -131,6 +134,22 @@ async def test_a_disk_that_cannot_be_read_back_turns_the_fill_into_a_pass_throug
         await yard.read(source)
     await yard.settle()
     assert yard.held(source.digest) is None
+
+
+async def test_a_spool_that_cannot_be_closed_is_counted_no_longer(
+    yard: Yard, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = yard.add(CONTENT[:MIB])
+    close = FileSpool.close
+
+    async def fail(spool: FileSpool) -> None:
+        await close(spool)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(FileSpool, "close", fail)
+    await yard.read(source)
+    await yard.until(lambda: not len(yard.fills) and not len(yard.fills._closings))
+    assert yard.ledger.claims() == set()
 
 
 async def test_a_flight_that_ended_is_not_joined() -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, suppress
+from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 
 from entrepot.engine.budget import Budget
@@ -166,11 +166,11 @@ class Fill:
         """Stop, keeping what is here for a later fill to resume; nobody may be reading."""
         self._verifier.cancel()
         await asyncio.wait([self._verifier])
-        with suppress(StoreFailed):
+        with suppress(StoreFailed), ExitStack() as ending:
+            ending.callback(self._parts.budget.release, self._claim)
             if not self._is_storing and not self.is_over:
                 await self._discard()
             await self._spool.close()
-        self._parts.budget.release(self._claim)
 
     # What readers wait for
 
