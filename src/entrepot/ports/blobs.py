@@ -103,6 +103,7 @@ class Sweeping(Protocol):
         """Drop that, in small steps; yield after each how many files it dropped.
 
         Nothing that is open is dropped, nor what was changed within an hour of ``now``, in epoch seconds.
+        What cannot be dropped does not keep the rest: it is told in the end, by ``StoreFailed``.
         """
         ...
 

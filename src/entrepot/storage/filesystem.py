@@ -9,6 +9,7 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 from weakref import WeakValueDictionary
@@ -111,11 +112,21 @@ class FilesystemBlobs:
                 yield blob
 
     async def sweep(self, now: float) -> AsyncIterator[int]:
+        failed = None
         with translated(self._root):
-            for digest in await self._run(self._remains.spools):
-                yield await self._run(self._drop_spool, digest)
-            for folder in await self._run(self._remains.folders):
-                yield await self._run(self._remains.drop_strays, folder, now)
+            spools = await self._run(self._remains.spools)
+            folders = await self._run(self._remains.folders)
+        drops = [partial(self._drop_spool, digest) for digest in spools]
+        drops += [partial(self._remains.drop_strays, folder, now) for folder in folders]
+        for drop in drops:
+            try:
+                count = await self._run(drop)
+            except OSError as failure:
+                failed = failed or failure
+            else:
+                yield count
+        if failed is not None:
+            raise translate(failed, failed.filename or self._root) from failed
 
     def close(self) -> None:
         self._open_files.clear()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -50,7 +50,7 @@ class Remains:
         part, journal, new = self._spool_files(digest)
         is_blob = (self._root / blob_path(digest)).exists()
         is_lost = is_blob or not (part.exists() and journal.exists())
-        return sum(map(self._drop, (new, journal, part) if is_lost else (new,)))
+        return self._drop((new, journal, part) if is_lost else (new,))
 
     def drop_strays(self, folder: Path, now: float) -> int:
         """Drop the files of a folder that no digest leads to; tell how many.
@@ -58,7 +58,7 @@ class Remains:
         One that was changed within the hour, by whichever clock, may yet get the name of a digest.
         """
         strays = [path for path in _files_in(folder) if not self._is_in_place(path)]
-        return sum(self._drop(path) for path in strays if not _is_new(path, now))
+        return self._drop(path for path in strays if not _is_new(path, now))
 
     def _spooled(self) -> Iterator[Digest]:
         for path in _files_in(self._root / SPOOL):
@@ -77,12 +77,20 @@ class Remains:
         except InvalidDigest:
             return False
 
-    def _drop(self, path: Path) -> bool:
-        try:
-            self._system.unlink(path)
-        except FileNotFoundError:
-            return False
-        return True
+    def _drop(self, paths: Iterable[Path]) -> int:
+        """Drop what can be dropped; tell how many, or raise in the end why some could not be."""
+        count, failed = 0, None
+        for path in paths:
+            try:
+                self._system.unlink(path)
+                count += 1
+            except FileNotFoundError:
+                continue
+            except OSError as failure:
+                failed = failed or failure
+        if failed is not None:
+            raise failed
+        return count
 
 
 def _files_in(folder: Path) -> list[Path]:

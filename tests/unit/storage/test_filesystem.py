@@ -12,6 +12,7 @@ from entrepot.errors import DiskFull, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path, journal_path, spool_path
+from entrepot.testing.scripted_system import ScriptedSystem
 
 DIGEST = Digest.of(b"content")
 
@@ -224,3 +225,21 @@ async def test_a_file_that_somebody_may_yet_be_writing_is_left(tmp_path: Path) -
     stray.touch()
     assert await _sweep(tmp_path, stray.stat().st_mtime + 3500) == 0
     assert await _sweep(tmp_path, stray.stat().st_mtime + 3700) == 1
+
+
+@pytest.mark.parametrize("at", range(1, 5))
+async def test_what_cannot_be_dropped_does_not_keep_the_rest_from_being_swept(
+    tmp_path: Path, at: int
+) -> None:
+    await _leave_spool(tmp_path)
+    torn = tmp_path / f"{journal_path(DIGEST)}.new"
+    strays = [torn, *(tmp_path / "blobs" / name for name in "ab"), tmp_path / "spool" / "README"]
+    for path in strays:
+        path.touch()
+    system = ScriptedSystem()
+    store = FilesystemBlobs(tmp_path, system=system)
+    system.fail(errno.EPERM, at=at)
+    with pytest.raises(StoreFailed, match=os.strerror(errno.EPERM)):
+        _ = [count async for count in store.sweep(0.0)]
+    store.close()
+    assert sum(path.exists() for path in strays) == 1
