@@ -22,6 +22,7 @@ from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import read_links
 from entrepot.oci.reference import Repository
+from entrepot.ports.blobs import Pace
 from entrepot.ports.metadata import StoredManifest
 from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.filesystem import FilesystemBlobs
@@ -156,6 +157,22 @@ async def test_a_blob_that_is_evicted_meanwhile_is_nothing_wrong(cellar: Cellar)
         await cellar.store.delete(digest)
 
     assert (await Scrub(cellar.store, cellar.metadata, evict).blob(digest)).verdict is Verdict.GONE
+
+
+async def test_a_blob_that_is_evicted_and_fetched_again_meanwhile_stays(
+    cellar: Cellar, scrub: Scrub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digest, is_right = Digest.of(b"fresh"), cellar.store.is_right
+
+    async def read(gone: Digest, pace: Pace) -> bool | None:
+        verdict = await is_right(gone, pace)
+        await cellar.keep(b"fresh")
+        return verdict
+
+    monkeypatch.setattr(cellar.store, "is_right", read)
+    assert (await scrub.blob(digest)).verdict is Verdict.GONE
+    assert cellar.store.open(digest) is not None
+    assert cellar.metadata.is_stored(digest)
 
 
 async def test_what_cannot_be_read_is_told_and_the_rest_is_checked(cellar: Cellar, scrub: Scrub) -> None:

@@ -105,7 +105,10 @@ class Scrub:
             await self._pace(size)
 
         try:
-            if await self._store.is_right(digest, count):
+            is_right = await self._store.is_right(digest, count)
+            if is_right is None:  # What is there by now, if anything, has just been fetched.
+                return Finding(Kind.BLOB, digest, Verdict.GONE, read)
+            if is_right:
                 return Finding(Kind.BLOB, digest, Verdict.RIGHT, read)
             was_here = await self._store.delete(digest)
             # The row last: one without a blob is forgotten sooner or later, a blob without one is not known.

@@ -84,10 +84,10 @@ class BlobStore(Protocol):
         """Remove a finished blob; tell whether there was one."""
         ...
 
-    async def is_right(self, digest: Digest, pace: Pace = ...) -> bool:
-        """Read a finished blob again and tell whether it is what its digest says; absent is not.
+    async def is_right(self, digest: Digest, pace: Pace = ...) -> bool | None:
+        """Read a finished blob again and tell whether it is what its digest says; ``None`` where it is gone.
 
-        Nor is one that the disk cannot give back.
+        One that the disk cannot give back is not right.
         """
         ...
 

@@ -90,7 +90,7 @@ class FilesystemBlobs:
                 self._open_files.drop(digest)
         return True
 
-    async def is_right(self, digest: Digest, pace: Pace = at_full_speed) -> bool:
+    async def is_right(self, digest: Digest, pace: Pace = at_full_speed) -> bool | None:
         path = self._root / blob_path(digest)
         hasher, offset = digest.hasher(), 0
         with translated(path):
@@ -99,7 +99,7 @@ class FilesystemBlobs:
                     offset += step
                     await pace(step)
             except FileNotFoundError:
-                return False
+                return None
         return step is not None and bool(hasher.hexdigest() == digest.hex)
 
     async def blobs(self, after: Digest | None = None) -> AsyncIterator[tuple[Digest, int]]:
