@@ -122,7 +122,7 @@ class Blobs:
             known = _CONFIRMED
         blob = self._open_stored(digest) if known is not None else None
         if blob is not None and known is not None and known.size not in (None, blob.size):
-            blob = await self._doubted(blob, digest)
+            blob = await self._doubted(blob, repository, digest)
         if blob is not None:
             self._uses.note(digest)
             return HeldBlob(blob)
@@ -171,13 +171,21 @@ class Blobs:
             log.warning("blob_unreadable", digest=str(digest), reason=str(failure))
             return None
 
-    async def _doubted(self, blob: OpenBlob, digest: Digest) -> OpenBlob | None:
+    async def _doubted(self, blob: OpenBlob, repository: Repository, digest: Digest) -> OpenBlob | None:
         """Give back a blob that contradicts its manifest if it is right after all; else drop it."""
-        if await self._store.is_right(digest):
+        try:
+            is_right = await self._store.is_right(digest)
+        except BaseException:
+            blob.close()
+            raise
+        if is_right:
+            # So that a manifest that lies has it read again but once.
+            self._links.put((repository, digest), _CONFIRMED)
             return blob
         blob.close()
-        log.error("blob_damaged", digest=str(digest), action="dropped, to be fetched again")
-        await self._store.delete(digest)
+        if is_right is False:
+            log.error("blob_damaged", digest=str(digest), action="dropped, to be fetched again")
+            await self._store.delete(digest)
         return None
 
     async def _open_fill(
