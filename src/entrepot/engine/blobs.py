@@ -132,6 +132,10 @@ class Blobs:
             # Nothing was sent yet, so the client need not notice if the upstream does better now.
             return await self._open_fill(repository, digest, known and _CONFIRMED, start, stop)
 
+    def is_coming(self, digest: Digest) -> bool:
+        """Tell whether it is being fetched, to the moment when it is recorded."""
+        return self._fills.running(digest) is not None
+
     def forget(self, repositories: Collection[Repository]) -> None:
         """Drop from memory what blobs these repositories hold: the index may have forgotten some."""
         self._links.forget_all(lambda link: link[0] in repositories)
@@ -155,7 +159,7 @@ class Blobs:
 
     def _is_here(self, digest: Digest) -> bool:
         """Tell whether the bytes are here, or coming, for some other repository."""
-        return self._fills.running(digest) is not None or self._is_stored(digest)
+        return self.is_coming(digest) or self._is_stored(digest)
 
     def _is_stored(self, digest: Digest) -> bool:
         blob = self._open_stored(digest)

@@ -37,7 +37,7 @@ class Purging:
     async def _delete(self, purged: Purged) -> None:
         """Delete last, so that a crash leaves bytes without a row, which the next start finds, at worst."""
         for digest, _ in purged.blobs:
-            if self._stored.is_stored(digest):
+            if self._stored.is_stored(digest) or self._blobs.is_coming(digest):
                 continue  # Somebody has pulled it again meanwhile.
             try:
                 await self._store.delete(digest)
