@@ -70,6 +70,13 @@ async def test_a_record_whose_blob_is_gone_is_forgotten(cellar: Cellar) -> None:
     assert cellar.metadata.stored_after(None, 10) == [kept]
 
 
+async def test_blobs_that_are_looked_for_are_not_kept_open(cellar: Cellar) -> None:
+    kept = await cellar.keep(b"kept")
+    await cellar.metadata.record_stored(kept, 4, 1.0)
+    await cellar.reconcile()
+    assert cellar.store._open_files.find(kept) is None
+
+
 async def test_many_blobs_are_gone_through_at_leisure(cellar: Cellar) -> None:
     for number in range(250):
         await cellar.metadata.record_stored(Digest.of(f"lost {number}".encode()), 1, 1.0)

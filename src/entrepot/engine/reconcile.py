@@ -9,7 +9,6 @@ from typing import Protocol
 
 from entrepot.engine.ledger import Ledger
 from entrepot.errors import MetadataFailed, StoreFailed
-from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Sweeping
 from entrepot.ports.clock import Clock
 from entrepot.ports.metadata import BlobIndex, StoredBlobs
@@ -74,10 +73,9 @@ class Reconciliation:
         """Forget rows without a blob: a fill records a blob after it is stored, so none of them is new."""
         lost, last = 0, None
         while page := self._recorded.stored_after(last, _PAGE):
-            for digest in page:
-                if not self._is_here(digest):
-                    await self._index.forget_stored(digest)
-                    lost += 1
+            for digest in await self._store.missing(page):
+                await self._index.forget_stored(digest)
+                lost += 1
             last = page[-1]
             await self._clock.sleep(_PAUSE)
         return lost
@@ -88,9 +86,3 @@ class Reconciliation:
             swept += count
             await self._clock.sleep(_PAUSE)
         return swept
-
-    def _is_here(self, digest: Digest) -> bool:
-        blob = self._store.open(digest)
-        if blob is not None:
-            blob.close()
-        return blob is not None

@@ -91,6 +91,10 @@ class BlobStore(Protocol):
         """
         ...
 
+    async def missing(self, digests: Sequence[Digest]) -> list[Digest]:
+        """Tell which of these are not finished blobs here; raise ``StoreFailed`` where it cannot be told."""
+        ...
+
     def blobs(self, after: Digest | None = None) -> AsyncIterator[tuple[Digest, int]]:
         """Walk over all blobs and their sizes in bytes, in the order of their names, beyond ``after``."""
         ...

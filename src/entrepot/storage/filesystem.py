@@ -6,7 +6,7 @@ import asyncio
 import os
 import stat
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from functools import partial
@@ -102,6 +102,9 @@ class FilesystemBlobs:
                 return None
         return step is not None and bool(hasher.hexdigest() == digest.hex)
 
+    async def missing(self, digests: Sequence[Digest]) -> list[Digest]:
+        return await self._run(self._missing, digests)
+
     async def blobs(self, after: Digest | None = None) -> AsyncIterator[tuple[Digest, int]]:
         with translated(self._root):
             folders = await asyncio.to_thread(_folders, self._root / BLOBS, after)
@@ -134,6 +137,15 @@ class FilesystemBlobs:
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _missing(self, digests: Sequence[Digest]) -> list[Digest]:
+        missing = []
+        for digest in digests:
+            if (file := self._open(digest)) is None:
+                missing.append(digest)
+            else:
+                file.close()
+        return missing
 
     def _spool(self, digest: Digest) -> FileSpool:
         with self._opening:  # Half made, it looks like what a crash left.

@@ -118,6 +118,12 @@ class BlobContract:
         assert sum(told) == len(content)
         assert max(told) <= 8 << 20
 
+    async def test_it_tells_which_of_many_are_not_here(self, store: BlobStore) -> None:
+        await _store(store, CONTENT, DIGEST)
+        spool = await store.spool(OTHER)
+        assert await store.missing([DIGEST, OTHER, Digest.of(b"absent")]) == [OTHER, Digest.of(b"absent")]
+        await spool.close()
+
     async def test_blobs_are_walked_over_in_the_order_of_their_names(self, store: BlobStore) -> None:
         contents = [b"%d" % number for number in range(20)]
         for content in contents:
