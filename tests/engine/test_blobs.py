@@ -25,7 +25,7 @@ from entrepot.ports.metadata import StoredManifest
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
 
-DEMO = Repository("docker.io", "library/demo")
+LIAR = Repository("docker.io", "library/liar")
 CONTENT = b"layer"
 DIGEST = Digest.of(CONTENT)
 
@@ -59,7 +59,7 @@ async def blobs(depot: Depot) -> AsyncIterator[Blobs]:
     await depot.keep(CONTENT)
     content = b'{"layers":[{"digest":"%s","size":4}]}' % str(DIGEST).encode()
     manifest = StoredManifest(Digest.of(content), "a/b", content)
-    await depot.index.record_manifest(DEMO, manifest, read_links(content), 1.0)
+    await depot.index.record_manifest(LIAR, manifest, read_links(content), 1.0)
     blobs = Blobs(sites, depot.store, depot.index, depot.fills, depot.uses)
     yield blobs
     await blobs.close()
@@ -69,7 +69,7 @@ async def test_a_manifest_that_lies_about_a_size_has_the_blob_read_again_once(
     blobs: Blobs, reading: Reading
 ) -> None:
     for _ in range(3):
-        answer = await blobs.open(DEMO, DIGEST)
+        answer = await blobs.open(LIAR, DIGEST)
         assert isinstance(answer, HeldBlob)
         assert answer.size == len(CONTENT)
         answer.close()
@@ -85,7 +85,7 @@ async def test_a_doubt_that_cannot_be_resolved_leaves_nothing_open(
 
     reading.first = fail
     with pytest.raises(type(failure)):
-        await blobs.open(DEMO, DIGEST)
+        await blobs.open(LIAR, DIGEST)
     blob = depot.store.open(DIGEST)
     assert blob is not None
     blob.close()
@@ -100,7 +100,7 @@ async def test_a_doubted_blob_that_is_gone_by_now_is_fetched_again(
     path = depot.store._root / blob_path(DIGEST)
     reading.first = path.unlink
     with capture_logs() as lines:
-        answer = await blobs.open(DEMO, DIGEST)
+        answer = await blobs.open(LIAR, DIGEST)
     answer.close()
     await depot.settle()
     assert depot.held(DIGEST) == CONTENT
