@@ -59,6 +59,7 @@ async def blobs(depot: Depot) -> AsyncIterator[Blobs]:
     await depot.keep(CONTENT)
     content = b'{"layers":[{"digest":"%s","size":4}]}' % str(DIGEST).encode()
     manifest = StoredManifest(Digest.of(content), "a/b", content)
+    depot.add(CONTENT, LIAR.name)
     await depot.index.record_manifest(LIAR, manifest, read_links(content), 1.0)
     blobs = Blobs(sites, depot.store, depot.index, depot.fills, depot.uses)
     yield blobs
