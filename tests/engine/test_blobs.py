@@ -57,7 +57,6 @@ async def blobs(depot: Depot) -> AsyncIterator[Blobs]:
     site = Site(depot.upstream, TagRules(Freshness()), PullRules())
     sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
     await depot.keep(CONTENT)
-    depot.add(CONTENT, LIAR.name)
     content = b'{"layers":[{"digest":"%s","size":4}]}' % str(DIGEST).encode()
     manifest = StoredManifest(Digest.of(content), "a/b", content)
     depot.add(CONTENT, LIAR.name)
