@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 
 from msgspec import Struct
 
@@ -109,9 +110,17 @@ class Budget:
         for upstream, size in self._ledger.charges.items():
             metrics.upstream_blob_bytes(upstream).set(size)
 
-    def _state(self, least_free: int = 0) -> tuple[Usage, Bounds]:
+    def _state(self, room: int = 0) -> tuple[Usage, Bounds]:
+        """Tell what is held; of ``room`` that is not written on, all is free, shown as such or not yet."""
         space = self._ledger.space()
-        return self._ledger.usage(max(space.free, least_free)), self._bounds_on(space.total)
+        usage = self._ledger.usage(space.free)
+        usage = replace(usage, free=max(usage.free, room - usage.written))
+        return usage, self._bounds_on(space.total)
+
+    def _room(self) -> int:
+        """Return what is written and what is free together: a file system may be slow to count as free."""
+        usage, _ = self._state()
+        return usage.written + usage.free
 
     def _shortage(self, wanted: int) -> int:
         return shortage(*self._state(), wanted)
@@ -165,18 +174,18 @@ class Budget:
     async def _trim(self) -> None:
         if self._is_trimming or self._clock.monotonic() < self._rests_until:
             return
-        reason, free = self._reason(), self._ledger.space().free
+        reason, room = self._reason(), self._room()
         tally = self._eviction.tally(reason)
         self._is_trimming = True
         try:
-            while too_much := excess(*self._state(free + tally.size), is_under_way=tally.size > 0):
+            while too_much := excess(*self._state(room), is_under_way=tally.size > 0):
                 self._is_stuck = not await self._eviction.trim(too_much, tally)
                 if self._is_stuck:
                     break
         finally:
             self._is_trimming = False
             tally.log()
-        if reason == "disk" and tally.size and self._ledger.space().free < free + tally.size // 2:
+        if reason == "disk" and tally.size and self._room() < room - tally.size // 2:
             self._rests_until = self._clock.monotonic() + _REST
         self._note_exceeded()
 

@@ -15,6 +15,9 @@ from entrepot.ports.eviction import EvictionIndex, Stored
 
 __all__ = ["Claim", "Ledger"]
 
+_GROWTH = 1 << 20
+"""What lies beside the content, the database's log and the audit log, grows by less between two surveys."""
+
 
 class Claim:
     """The bytes that one spool may take: ``size`` in all, of which ``landed`` are written."""
@@ -55,7 +58,7 @@ class Ledger:
         self._touched: set[Digest] = set()
         """Spools that were opened, closed or dropped since the last survey began."""
         self._drops = Flights[Digest, None]()
-        self._beside = 0
+        self._beside = self._growth = 0
         self._stored = Stored(0, 0)
         self._charges: Mapping[str, int] = {}
         self.unrecorded = 0
@@ -83,8 +86,9 @@ class Ledger:
     def usage(self, free: int) -> Usage:
         """Sum up, where the disk has ``free`` bytes left."""
         claimed = sum(claim.size for claim in self._claims)
-        promised = claimed - sum(claim.landed for claim in self._claims)
-        return Usage(self.evictable + claimed + self._beside + self.unrecorded, promised, free)
+        promised = claimed - sum(claim.landed for claim in self._claims) + self._growth
+        held = self.evictable + claimed + self._beside + self._growth + self.unrecorded
+        return Usage(held, promised, free)
 
     def claims(self) -> set[Digest]:
         """Return what is being filled."""
@@ -136,7 +140,7 @@ class Ledger:
         survey = await self._disk.survey()
         known = {digest: spool for digest, spool in self._idle.items() if digest in self._touched}
         seen = {spool.digest: spool for spool in survey.spools if spool.digest not in self._touched}
-        self._beside, self._idle = survey.beside, known | seen
+        self._beside, self._growth, self._idle = survey.beside, _GROWTH, known | seen
 
     async def finish(self) -> None:
         """Wait for what is being dropped."""

@@ -35,6 +35,10 @@ class Usage:
     promised: int
     free: int
 
+    @property
+    def written(self) -> int:
+        return self.held - self.promised
+
 
 def usual_reserve(total: int) -> int:
     """Return what is left to others of a disk of ``total`` bytes: 64 MiB, or a twentieth of a small one."""
