@@ -34,7 +34,7 @@ async def _check_account(life: Life, folder: Path) -> None:
     await life.ledger.survey()
     usage = life.ledger.usage(free=0)
     on_disk = sum(path.lstat().st_blocks for path in (folder, *folder.rglob("*"))) * _BLOCK
-    assert usage.held == on_disk, "the disk says otherwise"
+    assert usage.written == on_disk, "the disk says otherwise"
     max_size = life.bounds(0).max_size
     assert max_size is None or usage.held <= _SLACK * max_size or not life.ledger.evictable
 
