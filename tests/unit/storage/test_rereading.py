@@ -58,9 +58,14 @@ def test_all_of_a_file_is_hashed_in_steps(path: Path) -> None:
 
 
 def test_what_nobody_had_in_memory_is_not_left_there(path: Path) -> None:
-    _forget(path)
-    assert _read_all(path) == hashlib.sha256(CONTENT).hexdigest()
-    assert [offset for offset in range(0, len(CONTENT), 1 << 20) if _is_in_memory(path, offset)] == []
+    left = [0]
+    for _ in range(20):  # The kernel may be busy with a page when it is asked to let go of it.
+        _forget(path)
+        assert _read_all(path) == hashlib.sha256(CONTENT).hexdigest()
+        left = [offset for offset in range(0, len(CONTENT), 1 << 20) if _is_in_memory(path, offset)]
+        if not left:
+            break
+    assert left == []
 
 
 def test_what_others_have_in_memory_stays_there(path: Path) -> None:
