@@ -67,6 +67,7 @@ from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.lock import FolderLock
+from entrepot.storage.pins import FilePins
 from entrepot.telemetry.events import Events
 from entrepot.telemetry.lines import LineWriter, write_whole
 from entrepot.telemetry.log import configure_log, log, log_crash, set_level
@@ -179,8 +180,9 @@ class Application:
         self._blobs = Blobs(self._sites, self._store, self._metadata, self._fills, self._uses)
         self._lists = Lists(self._sites, self._metadata, self._clock)
         self._warms = self._build_warms(settings)
+        self._pins = FilePins(folder / "entrepot.pins")
         self._expiry = Expiry(
-            *(self._sites, self._metadata, self._metadata, self._clock),
+            *(self._sites, self._metadata, self._pins, self._clock),
             remove=self._eviction.remove,
             flush_uses=self._flush_uses,
         )
@@ -231,6 +233,7 @@ class Application:
             ending.callback(self._audit.close)
             ending.callback(self._face.flush)
             ending.callback(self._store.close)
+            ending.callback(self._pins.close)
             ending.push_async_callback(self._metadata.close)
             for upstream in [*self._upstreams.values(), *self._retired]:
                 ending.push_async_callback(upstream.close)
@@ -333,6 +336,7 @@ class Application:
                 fills=self._fills,
                 budget=self._budget,
                 metrics=self._metrics,
+                pins=self._pins,
                 purging=Purging(self._metadata, self._manifests, self._blobs, self._store, self._metadata),
                 scrub=Scrub(self._store, self._metadata),
                 warms=self._warms,

@@ -14,7 +14,7 @@ from entrepot.testing.metadata_contract import (
     ManifestIndexContract,
     StoredBlobsContract,
 )
-from entrepot.testing.retention_contract import PinsContract, RetentionIndexContract
+from entrepot.testing.retention_contract import RetentionIndexContract
 
 
 @pytest.fixture
@@ -43,6 +43,3 @@ class TestSqlEvictionIndex(EvictionIndexContract): ...
 
 
 class TestSqlRetentionIndex(RetentionIndexContract): ...
-
-
-class TestSqlPins(PinsContract): ...

@@ -289,6 +289,25 @@ async def test_protected_content_stays_and_is_put_behind_the_rest(depot: Depot) 
     assert first.digest not in pinned
 
 
+async def test_what_is_pinned_while_much_goes_stays(depot: Depot) -> None:
+    digests = await depot.keep(*(_blob(number, 4096) for number in range(60)))
+    answers: list[Collection[Digest]] = [(), ()]  # The plan, of two pages.
+
+    async def protect(_page: object) -> Collection[Digest]:
+        return answers.pop(0) if answers else digests
+
+    depot.eviction.protect = protect
+    assert await depot.eviction.free(60 * 4096, depot.eviction.tally("budget")) == 50 * 4096
+    assert depot.kept(digests).count(True) == 10
+
+
+async def test_what_is_pinned_just_before_it_expires_stays(depot: Depot) -> None:
+    pinned, other = await depot.keep(_blob(0), _blob(1))
+    depot.eviction.protect = _protecting([pinned])
+    assert await depot.eviction.remove([pinned, other], "unused") == MIB
+    assert depot.kept([pinned, other]) == [True, False]
+
+
 async def test_where_all_is_protected_content_is_passed_through_and_nothing_goes(depot: Depot) -> None:
     digests = await depot.keep(*map(_blob, range(3)))
     depot.eviction.protect = _protecting(digests[:2])

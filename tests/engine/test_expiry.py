@@ -21,6 +21,7 @@ from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.retention import Pin, Retention, RetentionRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.metadata import StoredManifest
+from entrepot.storage.pins import FilePins
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
 
@@ -36,6 +37,7 @@ YEAR = RetentionRules(Retention(expire_after=365 * DAY))
 @dataclass
 class Cellar:
     metadata: SqlMetadata
+    pins: FilePins
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(autojump=True))
     removed: dict[str, set[Digest]] = field(default_factory=dict)
     sweeps: int = 0
@@ -44,7 +46,7 @@ class Cellar:
         self.sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {})
         self.uses = Uses(self.metadata, self.clock)
         self.expiry = Expiry(
-            self.sites, self.metadata, self.metadata, self.clock, remove=self._remove, flush_uses=self._flush
+            self.sites, self.metadata, self.pins, self.clock, remove=self._remove, flush_uses=self._flush
         )
 
     def rule(self, **rules: RetentionRules) -> None:
@@ -79,8 +81,9 @@ class Cellar:
 
 @pytest.fixture
 async def cellar(tmp_path: Path) -> AsyncIterator[Cellar]:
-    metadata = SqlMetadata.open(tmp_path / "entrepot.db")
-    yield Cellar(metadata)
+    metadata, pins = SqlMetadata.open(tmp_path / "entrepot.db"), FilePins(tmp_path / "entrepot.pins")
+    yield Cellar(metadata, pins)
+    pins.close()
     await metadata.close()
 
 
@@ -199,7 +202,7 @@ async def test_a_pinned_tag_protects_all_that_it_leads_to_and_lets_go_when_it_mo
 async def test_a_pin_that_is_set_while_the_cache_runs_counts_at_once(cellar: Cellar) -> None:
     await cellar.store(DEMO)
     assert await cellar.expiry.pinned([LAYER]) == set()
-    await cellar.metadata.set_pin("docker.io", Pin("library/demo"), 1.0)
+    await cellar.pins.set_pin("docker.io", Pin("library/demo"), 1.0)
     assert await cellar.expiry.pinned([LAYER]) == {LAYER}
-    await cellar.metadata.remove_pin("docker.io", Pin("library/demo"))
+    await cellar.pins.remove_pin("docker.io", Pin("library/demo"))
     assert await cellar.expiry.pinned([LAYER]) == set()

@@ -115,7 +115,7 @@ class Eviction:
         return tally.size - before
 
     async def remove(self, digests: Sequence[Digest], reason: str) -> int:
-        """Remove content for a reason other than room, used or not, but for what is being filled.
+        """Remove content for a reason other than room, used or not, but what is protected or filled.
 
         Returns how many bytes that freed.
         """
@@ -123,9 +123,11 @@ class Eviction:
         async with self._turn:
             with _resigned():
                 for first in range(0, len(digests), _STEP):
-                    known = self._index.candidates(digests[first : first + _STEP])
-                    filling = self._ledger.claims()
-                    await self._remove([found for found in known if found.digest not in filling], tally)
+                    step = digests[first : first + _STEP]
+                    protected = await self.protect(step)
+                    excepted = self._ledger.claims().union(protected)
+                    known = self._index.candidates(step)
+                    await self._remove([found for found in known if found.digest not in excepted], tally)
         tally.log()
         return tally.size
 
@@ -210,6 +212,8 @@ class Eviction:
         stuck: list[Candidate] = []
         for first in range(0, len(plan.victims), _STEP):
             step = plan.victims[first : first + _STEP]
+            if first:  # The plan of a step this late is old enough for a pin to have been set.
+                step = await self._evictable(step, plan)
             in_use = self._in_use(step)
             stuck += await self._remove([victim for victim in step if victim.digest not in in_use], tally)
         if plan.victims or plan.spared:

@@ -1,4 +1,4 @@
-"""Content by its age and use, who holds it, and the pins that were set."""
+"""Content by its age and use, and who holds it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from sqlalchemy import (
     Label,
     Row,
     bindparam,
-    delete,
     literal_column,
     select,
     tuple_,
@@ -24,11 +23,10 @@ from sqlalchemy import (
 
 from entrepot.metadata import schema
 from entrepot.metadata.database import Database
-from entrepot.metadata.upsert import insert_or_keep
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
-from entrepot.policy.retention import Holder, Pin
-from entrepot.ports.retention import Content, SetPin
+from entrepot.policy.retention import Holder
+from entrepot.ports.retention import Content
 
 __all__ = ["SqlRetentionIndex"]
 
@@ -82,17 +80,9 @@ _TAGS = (
     .join(_repositories)
 )
 
-_PINS = select(schema.pins.c.upstream, schema.pins.c.pattern, schema.pins.c.created_at).order_by(
-    schema.pins.c.upstream, schema.pins.c.pattern
-)
-_SET_PIN = insert_or_keep(schema.pins)
-_REMOVE_PIN = delete(schema.pins).where(
-    schema.pins.c.upstream == bindparam("of"), schema.pins.c.pattern == bindparam("text")
-)
-
 
 class SqlRetentionIndex:
-    """Implements ``ports.retention.RetentionIndex`` and ``Pins``."""
+    """Implements ``ports.retention.RetentionIndex``."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -122,19 +112,6 @@ class SqlRetentionIndex:
             digest: [Holder(repository, tuple(tags)) for repository, tags in holders.items()]
             for digest, holders in found.items()
         }
-
-    def pins(self) -> list[SetPin]:
-        return [SetPin(upstream, Pin.parse(text), at) for upstream, text, at in self._database.find(_PINS)]
-
-    async def set_pin(self, upstream: str, pin: Pin, now: float) -> None:
-        row = {"upstream": upstream, "pattern": str(pin), "created_at": now}
-        await self._database.execute(_SET_PIN, row)
-
-    async def remove_pin(self, upstream: str, pin: Pin) -> bool:
-        key = {"of": upstream, "text": str(pin)}
-        return await self._database.change(
-            lambda connection: connection.execute(_REMOVE_PIN, key).rowcount > 0
-        )
 
     async def _content(
         self, page: CompoundSelect[Any], moment: float, beyond: tuple[float, Content | None], limit: int

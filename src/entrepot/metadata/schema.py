@@ -29,7 +29,6 @@ __all__ = [
     "manifest_contents",
     "manifests",
     "metadata",
-    "pins",
     "referrer_listings",
     "repositories",
     "repository_blobs",
@@ -197,14 +196,4 @@ referrer_listings = Table(
     Column("subject", Text, primary_key=True),
     Column("checked_at", Double, nullable=False),
     Column("content", LargeBinary, nullable=False),
-)
-
-# Those that were set while the cache ran; ``pattern`` is of repositories, with or without one of tags.
-pins = Table(
-    "pins",
-    metadata,
-    Column("upstream", Text, primary_key=True),
-    Column("pattern", Text, primary_key=True),
-    Column("created_at", Double, nullable=False),
-    sqlite_with_rowid=False,
 )

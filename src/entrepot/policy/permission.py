@@ -19,6 +19,8 @@ class Action(Enum):
     """Ask an upstream what a tag means now."""
     WARM = auto()
     """Have images fetched before they are asked for, or no more of them."""
+    PIN = auto()
+    """Protect content from eviction and expiry, or no more."""
     PURGE = auto()
     """Let go of content."""
     VERIFY = auto()

@@ -11,6 +11,8 @@ from typing import Any, Self
 from msgspec import Struct
 
 from entrepot.oci.reference import Repository
+from entrepot.policy.routing import DOCKER_HUB
+from entrepot.policy.wanted import is_pattern
 
 __all__ = [
     "ContentFacts",
@@ -25,6 +27,7 @@ __all__ = [
     "RetentionRules",
     "Verdict",
     "decide",
+    "likely_pin",
     "pin_of",
     "shortest",
 ]
@@ -151,6 +154,15 @@ def pin_of(holders: Iterable[Holder], rules: Mapping[str, RetentionRules]) -> Pi
     """Return a pin that covers content for one of its holders, if there is any."""
     pins = (rules.get(holder.repository.upstream, _NO_RULES).pin(holder) for holder in holders)
     return next((pin for pin in pins if pin is not None), None)
+
+
+def likely_pin(upstream: str, pin: Pin) -> Pin:
+    """Return the pin that is likely meant by one that can cover nothing, else the pin itself."""
+    is_host = "." in upstream or ":" in upstream
+    name = pin.repositories.removeprefix(f"{upstream}/") if is_host else pin.repositories
+    if upstream == DOCKER_HUB and "/" not in name and not is_pattern(name):
+        name = f"library/{name}"
+    return replace(pin, repositories=name)
 
 
 def shortest(rules: Iterable[RetentionRules]) -> Retention:

@@ -49,12 +49,14 @@ class RetentionIndex(Protocol):
 
 
 class Pins(Protocol):
+    """Outlives the database too.  Changes raise ``StoreFailed`` where they cannot be kept."""
+
     def pins(self) -> list[SetPin]:
         """List all, in the order of their upstreams and texts."""
         ...
 
-    async def set_pin(self, upstream: str, pin: Pin, now: float) -> None:
-        """Keep a pin; one that is there already stays as it is."""
+    async def set_pin(self, upstream: str, pin: Pin, now: float) -> bool:
+        """Keep a pin; tell whether it is new: one that is there already stays as it is."""
         ...
 
     async def remove_pin(self, upstream: str, pin: Pin) -> bool:

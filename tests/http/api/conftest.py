@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from entrepot.testing.exchange import Reply, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.programs import free_port
 
-__all__ = ["Office", "problem"]
+__all__ = ["Office", "problem", "running"]
 
 TOKEN = Secret("the administrator's own")
 
@@ -68,10 +69,10 @@ class Office:
         (target,) = re.findall(rf'<([^>]*)>; rel="{relation}"', reply.headers["link"])
         return await self.call(target.removeprefix("/api/v1"))
 
-    async def eventually(self, path: str) -> Any:
-        """Return what the API answers once that is something."""
+    async def eventually(self, path: str, count: int = 1) -> Any:
+        """Return what the API answers once that is so many things."""
         for _ in range(1000):
-            if found := await self.get(path):
+            if len(found := await self.get(path)) >= count:
                 return found
             await asyncio.sleep(0.005)
         raise AssertionError(f"there is nothing at {path}")
@@ -92,10 +93,17 @@ class Office:
 
 @pytest.fixture
 async def office(tmp_path: Path) -> AsyncIterator[Office]:
+    async with running(tmp_path) as office:
+        yield office
+
+
+@asynccontextmanager
+async def running(folder: Path, **of_docker: Any) -> AsyncIterator[Office]:
+    """Run the cache on a folder; settings of its first upstream may be given."""
     port, events = free_port(), Events()
     async with FakeRegistry() as registry:
         upstreams = {
-            "docker.io": UpstreamSettings(endpoints=(registry.url,)),
+            "docker.io": UpstreamSettings(endpoints=(registry.url,), **of_docker),
             "quay.test": UpstreamSettings(
                 endpoints=("http://127.0.0.1:9",), username="me", password=Secret("hidden")
             ),
@@ -106,9 +114,9 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
             admin=AdminSettings(token=TOKEN),
             log=LogSettings(access=False),
         )
-        application = Application(settings, tmp_path, None, events)
+        application = Application(settings, folder, None, events)
         await application.start()
-        yield Office(f"http://127.0.0.1:{port}", tmp_path, registry, events)
+        yield Office(f"http://127.0.0.1:{port}", folder, registry, events)
         await application.stop()
 
 

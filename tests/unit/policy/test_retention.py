@@ -16,6 +16,7 @@ from entrepot.policy.retention import (
     RetentionRules,
     Verdict,
     decide,
+    likely_pin,
     shortest,
 )
 
@@ -114,6 +115,24 @@ def test_a_pin_is_written_as_repository_or_with_a_tag(text: str, pin: Pin) -> No
 def test_what_is_no_pin_is_refused(text: str) -> None:
     with pytest.raises(InvalidPin):
         Pin.parse(text)
+
+
+@pytest.mark.parametrize(
+    ("upstream", "text", "meant"),
+    [
+        ("docker.io", "postgres:16*", "library/postgres:16*"),
+        ("docker.io", "docker.io/postgres", "library/postgres"),
+        ("docker.io", "post*", "post*"),
+        ("docker.io", "library/postgres", "library/postgres"),
+        ("ghcr.io", "postgres", "postgres"),
+        ("ghcr.io", "ghcr.io/a/b:1", "a/b:1"),
+        ("team", "team/a", "team/a"),
+    ],
+)
+def test_a_pin_by_a_name_that_no_repository_can_have_means_another(
+    upstream: str, text: str, meant: str
+) -> None:
+    assert likely_pin(upstream, Pin.parse(text)) == Pin.parse(meant)
 
 
 def test_nothing_expires_sooner_than_the_least_of_all_limits() -> None:

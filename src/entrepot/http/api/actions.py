@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from litestar.exceptions import HTTPException
+
 from entrepot.errors import EntrepotError
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import TheRequest
@@ -34,6 +36,9 @@ def recorded(
         yield detail
     except EntrepotError as failure:
         reason = str(failure)
+        raise
+    except HTTPException as refusal:
+        reason = refusal.detail
         raise
     finally:
         entry = ActionEntry(

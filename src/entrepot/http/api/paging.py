@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from operator import attrgetter
 from typing import Annotated, Any, TypeAlias, TypeVar
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -20,6 +21,7 @@ __all__ = [
     "SearchText",
     "ThePaging",
     "TheRequest",
+    "arranged",
     "cut",
     "link",
     "paged",
@@ -73,6 +75,15 @@ def paged(request: TheRequest, page: Paging, rows: Sequence[T], total: int) -> R
     if links := _links(request, page, total):
         headers["Link"] = ", ".join(links)
     return Response(list(rows), headers=headers)
+
+
+def arranged(rows: Iterable[T], sort: str, *then: str) -> list[T]:
+    """Sort by a field, with ``-`` before it from the greatest down, then by others; what has none is last."""
+    field = attrgetter(sort.removeprefix("-"))
+    ordered = sorted(rows, key=attrgetter(*then)) if then else list(rows)
+    given = [row for row in ordered if field(row) is not None]
+    given.sort(key=field, reverse=sort.startswith("-"))
+    return given + [row for row in ordered if field(row) is None]
 
 
 def cut(request: TheRequest, page: Paging, rows: Sequence[T]) -> Response[list[T]]:

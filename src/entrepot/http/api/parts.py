@@ -23,6 +23,7 @@ from entrepot.ports.catalogue import Catalogue
 from entrepot.ports.clock import Clock
 from entrepot.ports.condition import InspectedUpstream
 from entrepot.ports.identity import Identities
+from entrepot.ports.retention import Pins
 from entrepot.telemetry.events import Events
 from entrepot.telemetry.metrics import Metrics
 
@@ -44,6 +45,7 @@ class Parts:
     fills: Fills
     budget: Budget
     metrics: Metrics
+    pins: Pins
     purging: Purging
     scrub: Scrub
     warms: Warms

@@ -65,7 +65,7 @@ _MEANINGS = {
     HTTPStatus.UNAUTHORIZED: "The token is missing or wrong.",
     HTTPStatus.FORBIDDEN: "The token may not do this.",
     HTTPStatus.NOT_FOUND: "There is no such thing here.",
-    HTTPStatus.CONFLICT: "Too much of it is under way; it can be asked for later.",
+    HTTPStatus.CONFLICT: "As things are it cannot be done; `detail` tells why.",
     HTTPStatus.PRECONDITION_FAILED: "It is not what `If-Match` says any more.",
     HTTPStatus.TOO_MANY_REQUESTS: "Too many wrong tokens were tried.",
     HTTPStatus.BAD_GATEWAY: "The upstream refused, or failed.",
