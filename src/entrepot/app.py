@@ -20,7 +20,7 @@ from entrepot.config.bounds import bounds_on
 from entrepot.config.certificates import load_pair, server_context
 from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
 from entrepot.config.restart import waiting_for_restart
-from entrepot.config.rules import pull_rules, retention_rules, tag_rules
+from entrepot.config.rules import pull_rules, retention_rules, tag_rules, trusted_proxies
 from entrepot.config.schema import Settings
 from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
@@ -50,6 +50,7 @@ from entrepot.http.listening import listen_on
 from entrepot.http.server.allocator import tune_allocator
 from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.limits import Limits, raise_descriptor_limit
+from entrepot.http.server.messages import Refusal
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -192,7 +193,9 @@ class Application:
         self._tls = server_context(settings.tls)
         self._face = self._build_face()
         limits = Limits.of_process()
-        self._server = Server(self._face, tls=self._tls, limits=limits, on_error=_log_error)
+        self._server = Server(
+            self._face, tls=self._tls, limits=limits, on_error=_log_error, on_refusal=self._count_refusal
+        )
 
     async def start(self) -> None:
         await self._ledger.survey()
@@ -219,6 +222,7 @@ class Application:
             return
         self._renew_certificate()
         set_level(settings.log.level)
+        self._face.proxies = trusted_proxies(settings)
         fixed = waiting_for_restart(self._started_with, settings)
         self._settings = settings
         self._budget.trim()
@@ -320,7 +324,9 @@ class Application:
         status = Status(self._obstacle, self._warning, self._render_metrics)
         audit = self._audit if self._audit.is_wanted else None
         api = self._build_api() if self._settings.admin.enabled else None
-        return Face(registry, status, self._metrics, audit, self._clock, api=api, via=self._via)
+        face = Face(registry, status, self._metrics, audit, self._clock, api=api, via=self._via)
+        face.proxies = trusted_proxies(self._settings)
+        return face
 
     def _build_api(self) -> ASGIApp:
         return build_api(
@@ -364,10 +370,13 @@ class Application:
             return "the data folder is read-only: what is not in it is passed through and not kept"
         return None
 
-    def _render_metrics(self) -> bytes:
+    def _count_refusal(self, refusal: Refusal) -> None:
+        self._metrics.refusals(refusal.status).inc()
+
+    def _render_metrics(self, content_type: str) -> bytes:
         self._metrics.connections().set(self._server.connections)
         self._budget.observe(self._metrics)
-        return self._metrics.render()
+        return self._metrics.render(content_type)
 
 
 def _open_metadata(folder: Path) -> SqlMetadata:

@@ -17,6 +17,7 @@ from entrepot.config.secret import HIDDEN
 from entrepot.config.units import Amount
 from entrepot.oci.platform import parse_platform
 from entrepot.policy.cron import check_cron
+from entrepot.policy.proxies import parse_network
 from entrepot.policy.retention import InvalidPin, Pin
 from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
 from entrepot.policy.versions import parse_range
@@ -26,6 +27,7 @@ __all__ = [
     "check_endpoint",
     "check_host",
     "check_listen",
+    "check_network",
     "check_pattern",
     "check_pin",
     "check_platform",
@@ -103,6 +105,13 @@ def check_pin(text: str, _folder: Path) -> str:
         return str(Pin.parse(text))
     except InvalidPin as error:
         raise ValueError("expected a pattern such as library/* or library/postgres:16*") from error
+
+
+def check_network(text: str, _folder: Path) -> str:
+    try:
+        return str(parse_network(text))
+    except ValueError as error:
+        raise ValueError("expected an address or a network such as 10.0.0.0/8") from error
 
 
 def check_positive(value: N, _folder: Path) -> N:

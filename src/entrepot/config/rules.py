@@ -1,16 +1,17 @@
-"""What the settings of an upstream mean to the policies."""
+"""What settings mean to the policies."""
 
 from __future__ import annotations
 
 from msgspec import Struct
 from msgspec.structs import asdict
 
-from entrepot.config.schema import UpstreamSettings
+from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.policy.access import PullRules
 from entrepot.policy.freshness import Freshness, TagRules
+from entrepot.policy.proxies import TrustedProxies, parse_network
 from entrepot.policy.retention import Pin, Retention, RetentionRules
 
-__all__ = ["pull_rules", "retention_rules", "tag_rules"]
+__all__ = ["pull_rules", "retention_rules", "tag_rules", "trusted_proxies"]
 
 
 def pull_rules(settings: UpstreamSettings) -> PullRules:
@@ -32,6 +33,10 @@ def retention_rules(settings: UpstreamSettings) -> RetentionRules:
         for rule in settings.retention_rules
     )
     return RetentionRules(base, rules, tuple(map(Pin.parse, settings.retention.pin)))
+
+
+def trusted_proxies(settings: Settings) -> TrustedProxies:
+    return TrustedProxies(map(parse_network, settings.trusted_proxies))
 
 
 def _limits(rule: Struct, pattern: str) -> dict[str, float | None]:

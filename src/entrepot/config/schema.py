@@ -13,8 +13,9 @@ from msgspec import Meta, Struct, field
 from entrepot.config import forms
 from entrepot.config.retention import RetentionRule, RetentionSettings
 from entrepot.config.secret import Secret
+from entrepot.config.sync import SyncSettings
 from entrepot.config.units import Amount, Bytes, Percent, Seconds
-from entrepot.config.values import Pattern, PositiveAmount, PositiveSeconds
+from entrepot.config.values import Pattern, PositiveAmount, PositiveSeconds, Text
 
 __all__ = [
     "DEFAULT_UPSTREAMS",
@@ -41,17 +42,13 @@ __all__ = [
 Host = Annotated[str, Meta(extra={"form": forms.check_host})]
 Endpoint = Annotated[str, Meta(extra={"form": forms.check_endpoint})]
 UpstreamName = Annotated[str, Meta(extra={"form": forms.check_upstream_name})]
-Text = Annotated[str, Meta(extra={"form": forms.check_text})]
 Proxy = Annotated[str, Meta(extra={"form": forms.check_proxy})]
 Program = Annotated[str, Meta(extra={"form": forms.check_program})]
 File = Annotated[str, Meta(extra={"form": forms.resolve_file})]
 Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
 Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
 Webhook = Annotated[str, Meta(extra={"form": forms.check_webhook})]
-Regex = Annotated[str, Meta(extra={"form": forms.check_regex})]
-Versions = Annotated[str, Meta(extra={"form": forms.check_versions})]
-PlatformName = Annotated[str, Meta(extra={"form": forms.check_platform})]
-CronExpression = Annotated[str, Meta(extra={"form": forms.check_cron_expression})]
+Network = Annotated[str, Meta(extra={"form": forms.check_network})]
 Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
 LogLevel = Literal["debug", "info", "warning", "error"]
 PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
@@ -285,35 +282,6 @@ class WarmSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     ] = 4
 
 
-class SyncSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A tag is taken that every given filter takes."""
-
-    name: Annotated[Text, Meta(description="A word for the log and the API.")]
-    upstream: Annotated[str, Meta(description="Name of the upstream.")]
-    repositories: Annotated[
-        tuple[Pattern, ...],
-        Meta(description="Names, or patterns where the upstream lists its repositories (_catalog)."),
-    ]
-    tags: Annotated[tuple[Pattern, ...], Meta(description="Patterns of tags; none means all.")] = ()
-    tag_regex: Annotated[
-        Regex | None, Meta(description="Regular expression that matches the whole of a tag.")
-    ] = None
-    semver: Annotated[
-        Versions | None,
-        Meta(description="Range of versions: `>=1.2 <2`, `^1.4 || 2`; `*` takes all tags that are versions."),
-    ] = None
-    exclude_tags: Annotated[tuple[Pattern, ...], Meta(description="Patterns of tags that are left out.")] = ()
-    platforms: Annotated[
-        tuple[PlatformName, ...], Meta(description="Platforms, as linux/arm64/v8; none means all.")
-    ] = ()
-    schedule: Annotated[
-        CronExpression | None, Meta(description="When, as cron has it, in UTC: `0 3 * * *` is at three.")
-    ] = None
-    poll_interval: Annotated[
-        PositiveSeconds | None, Meta(description="How often, instead of schedule; the first time at once.")
-    ] = None
-
-
 DEFAULT_UPSTREAMS: dict[str, UpstreamSettings] = {
     "docker.io": UpstreamSettings(endpoints=("https://registry-1.docker.io",)),
     **{
@@ -348,6 +316,13 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
             " the first of them."
         ),
     ] = "docker.io"
+    trusted_proxies: Annotated[
+        tuple[Network, ...],
+        Meta(
+            description="Addresses or networks of the proxies before this cache, as 10.0.0.0/8: their"
+            " X-Forwarded-For tells who asks."
+        ),
+    ] = ()
     tls: Annotated[TlsSettings | None, Meta(description="Serve HTTPS; without it, HTTP.")] = None
     drain_timeout: Annotated[
         Seconds, Meta(description="How long running answers may take to finish at SIGTERM.")

@@ -9,8 +9,9 @@ from msgspec import Meta
 from entrepot.config import forms
 from entrepot.config.units import Amount, Seconds
 
-__all__ = ["Pattern", "PositiveAmount", "PositiveSeconds"]
+__all__ = ["Pattern", "PositiveAmount", "PositiveSeconds", "Text"]
 
+Text = Annotated[str, Meta(extra={"form": forms.check_text})]
 Pattern = Annotated[str, Meta(extra={"form": forms.check_pattern})]
 PositiveSeconds = Annotated[Seconds, Meta(extra={"form": forms.check_positive})]
 PositiveAmount = Annotated[Amount, Meta(extra={"form": forms.check_positive})]

@@ -88,15 +88,18 @@ class Call:
         """Send a part of the body: bytes, or a stretch of a file that the kernel copies."""
         if isinstance(piece, Span):
             count = piece.stop - piece.start
-            await self._send(
-                {
-                    "type": "http.response.zerocopysend",
-                    "file": piece.file,
-                    "offset": piece.start,
-                    "count": count,
-                    "more_body": more,
-                }
-            )
+            message: Message = {
+                "type": "http.response.zerocopysend",
+                "file": piece.file,
+                "offset": piece.start,
+                "count": count,
+                "more_body": more,
+            }
+            try:
+                await self._send(message)
+            except BaseException:
+                self.sent_bytes += message.get("sent", 0)
+                raise
             self.sent_bytes += count
         else:
             await self._send({"type": "http.response.body", "body": piece, "more_body": more})

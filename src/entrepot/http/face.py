@@ -8,9 +8,10 @@ from datetime import UTC, datetime
 from entrepot.errors import EntrepotError
 from entrepot.http.call import Call
 from entrepot.http.problems import reply_loop
-from entrepot.http.server.asgi import ASGIApp, Receive, Scope, Send
+from entrepot.http.server.asgi import ASGIApp, ClientDisconnected, Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
+from entrepot.policy.proxies import TrustedProxies
 from entrepot.ports.audit import AuditLog, RequestEntry
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
@@ -25,8 +26,10 @@ _API = b"/api/"
 class Face:
     """``audit`` is ``None`` where nobody asks for it, ``api`` where nobody is to steer the cache.
 
-    ``via`` names this cache to its upstreams.
+    ``via`` names this cache to its upstreams.  Whom ``proxies`` name is who asks, for all that follows.
     """
+
+    proxies = TrustedProxies()
 
     def __init__(
         self,
@@ -51,6 +54,9 @@ class Face:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope, send)
         span = trace.begin_request(call.header(b"traceparent")) if trace.is_on else None
+        if self.proxies:
+            peer, port = scope["client"]
+            scope["client"] = self.proxies.client(peer, call.header(b"x-forwarded-for")), port
         begun = self._clock.monotonic()
         try:
             path = scope["raw_path"]
@@ -67,6 +73,10 @@ class Face:
             # The answer has begun and cannot end well: returning breaks it off, visibly to the client.
             call.reason = str(failure)
             log.warning("answer_broken", path=scope["path"], reason=call.reason)
+        except (ClientDisconnected, asyncio.CancelledError) as end:
+            has_left = isinstance(end, ClientDisconnected)
+            call.reason = "the client left" if has_left else "ended before it was answered"
+            raise
         finally:
             self._note(call, self._clock.monotonic() - begun)
             if span is not None:

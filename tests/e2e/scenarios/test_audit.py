@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import signal
 import socket
@@ -10,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from entrepot.testing.exchange import ask
+from entrepot.testing.exchange import Download, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.programs import CacheProgram, wait_until
 
@@ -59,6 +60,70 @@ def test_a_line_tells_who_asked_what_when_and_how_it_was_answered(
         }.items()
     )
     assert first["duration_seconds"] > 0
+
+
+def test_a_line_tells_how_much_a_client_was_sent_before_it_left(
+    cache: CacheProgram, upstream: FakeRegistry
+) -> None:
+    content = bytes(64 << 20)
+    (layer,) = upstream.content.add_image("library/app", "1", layers=[content]).layers
+    path = f"/v2/library/app/blobs/{layer}"
+    assert ask(cache.url, path).whole
+    with Download(cache.url, path) as download:
+        assert len(download.read(1 << 20)) == 1 << 20
+    wait_until(lambda: len(_kept(cache.data / "audit")) == 2, "its line")
+    whole, part = _kept(cache.data / "audit")
+    assert (whole["size"], "reason" in whole) == (len(content), False)
+    assert 1 << 20 <= part["size"] < len(content)
+    assert (part["cache"], part["reason"]) == ("hit", "the client left")
+    told = ask(cache.url, "/metrics").body.decode()
+    sent = re.search(
+        r'^entrepot_sent_bytes_total\{kind="blob",upstream="docker.io"\} (\S+)$', told, re.MULTILINE
+    )
+    assert sent is not None
+    assert float(sent[1]) == whole["size"] + part["size"]
+
+
+def test_a_line_tells_how_much_was_sent_of_what_needs_no_whole_answer(
+    cache: CacheProgram, upstream: FakeRegistry
+) -> None:
+    content = bytes(range(256)) * 4
+    (layer,) = upstream.content.add_image("library/app", "1", layers=[content]).layers
+    path = f"/v2/library/app/blobs/{layer}"
+    ask(cache.url, path)
+    ask(cache.url, path, method="HEAD")
+    ask(cache.url, path, headers={"Range": "bytes=0-9"})
+    ask(cache.url, path, headers={"If-None-Match": f'"{layer}"'})
+    refused = ask(cache.url, path, headers={"Range": "bytes=5000-"})
+    cache.stop()
+    told = [(line["status"], line["size"]) for line in _kept(cache.data / "audit")]
+    assert told == [(200, len(content)), (200, 0), (206, 10), (304, 0), (416, len(refused.body))]
+
+
+def test_who_asks_is_whom_a_trusted_proxy_names_and_nobody_else(
+    folder: Path, launch: Callable[[CacheProgram], CacheProgram], upstream: FakeRegistry
+) -> None:
+    upstream.content.add_image("library/app", "1")
+    cache = launch(
+        CacheProgram(folder / "cache", {"docker.io": upstream.url}, trusted_proxies=["127.0.0.0/8"])
+    )
+    token = (cache.data / "admin-token").read_text().strip()
+    behind = {"X-Forwarded-For": "198.51.100.1, 203.0.113.7, 127.0.0.2", "Authorization": f"Bearer {token}"}
+    ask(cache.url, PATH, headers=behind)
+    ask(cache.url, "/api/v1/upstreams/docker.io/test", method="POST", headers=behind)
+    cache.settings["trusted_proxies"] = ["10.0.0.0/8"]
+    cache.configure({"docker.io": upstream.url})
+    cache.reload()
+    wait_until(lambda: "settings_reloaded" in cache.log.read_text(), "the reload")
+    ask(cache.url, PATH, headers=behind)
+    wait_until(lambda: len(_kept(cache.data / "audit")) == 2, "its line")
+    told = json.loads(ask(cache.url, "/api/v1/audit?caller=203.0.113.7", headers=behind).body)
+    assert [entry.get("action") or entry["path"] for entry in told] == [
+        "/api/v1/upstreams/docker.io/test",
+        "test",
+        PATH,
+    ]
+    assert [line["remote"] for line in _kept(cache.data / "audit")] == ["203.0.113.7", "127.0.0.1"]
 
 
 def test_no_line_is_lost_at_sigterm(cache: CacheProgram, upstream: FakeRegistry) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from tests.http.server.conftest import GET, Harbour, file_of, serving, settle
 
-from entrepot.http.server import Receive, ResponseInvalid, Scope, Send, ShortFile
+from entrepot.http.server import Message, Receive, ResponseInvalid, Scope, Send, ShortFile
 
 SIZES = [1, 4096, (256 << 10), (256 << 10) + 1, 20 << 20]
 
@@ -366,3 +366,33 @@ async def test_a_thread_never_works_on_a_descriptor_that_others_may_close(
     assert out not in own
     assert file not in own
     assert await client.is_cut()
+
+
+@pytest.mark.parametrize("secure", [False, True])
+async def test_the_application_learns_how_much_of_a_file_has_left(
+    harbour: Harbour, tmp_path: Path, tls: tuple[ssl.SSLContext, ssl.SSLContext], *, secure: bool
+) -> None:
+    size, taken = 64 << 20, 300_000
+    path = file_of(tmp_path, b"")
+    os.truncate(path, size)
+    event: Message = {"type": "http.response.zerocopysend", "offset": 0, "count": size}
+    ended = asyncio.Event()
+
+    async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"%d" % size)]}
+        )
+        with path.open("rb") as event["file"]:
+            try:
+                await send(event)
+            finally:
+                ended.set()
+
+    await harbour.serve(app, tls=tls[0] if secure else None)
+    client = await harbour.connect(tls=tls[1] if secure else None, receives=taken)
+    await client.say(GET)
+    await client.head()
+    await client.reader.readexactly(taken)
+    client.vanish()
+    await ended.wait()
+    assert taken <= event["sent"] < size

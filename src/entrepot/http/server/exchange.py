@@ -120,7 +120,8 @@ class Exchange:
         """Take one event of ASGI; wait while the client has enough to read.
 
         Raises ``ClientDisconnected``, ``ResponseInvalid``, ``ShortFile``, and ``OSError`` for a
-        file that cannot be read.  After any of them the answer will not end cleanly.
+        file that cannot be read.  After any of them the answer will not end cleanly; ``sent`` in
+        the event of a file then tells how many of its bytes have left.
         """
         if self._busy:
             raise ResponseInvalid("send() was called while another send() waits")
@@ -232,7 +233,12 @@ class Exchange:
             head += opening
         sent = self._files.send_now(self._outlet, head, file, offset, count)
         if sent < count:
-            await self._wait_for(self._files.send(self._outlet, file, offset + sent, count - sent))
+            before = self._outlet.sent - sent
+            try:
+                await self._wait_for(self._files.send(self._outlet, file, offset + sent, count - sent))
+            except BaseException:
+                message["sent"] = self._outlet.sent - before
+                raise
         if closing:
             self._outlet.write(closing)
         if message.get("offset") is None:

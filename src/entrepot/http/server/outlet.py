@@ -26,12 +26,12 @@ class Outlet:
         "_direct",
         "_loop",
         "_mark",
-        "_sent",
         "_traffic",
         "_transport",
         "_waiter",
         "lost",
         "paused",
+        "sent",
         "socket",
         "tls",
     )
@@ -42,7 +42,8 @@ class Outlet:
         self._traffic = traffic
         self._loop = asyncio.get_running_loop()
         self._waiter: asyncio.Future[None] | None = None
-        self._sent = 0
+        self.sent = 0
+        """Bytes handed to the kernel or the transport."""
         self.lost = False
         self.paused = False
         self.tls = transport.get_extra_info("sslcontext") is not None
@@ -69,7 +70,7 @@ class Outlet:
     @property
     def taken(self) -> int:
         """Bytes that have left this process: what shows that a slow client still reads."""
-        return self._sent - self.buffered
+        return self.sent - self.buffered
 
     def write(self, data: bytes) -> None:
         """Send, or buffer what the socket does not take; raise ``ClientDisconnected``."""
@@ -77,7 +78,7 @@ class Outlet:
             raise ClientDisconnected("the client is gone")
         self._transport.write(data)
         size = len(data)
-        self._sent += size
+        self.sent += size
         self._traffic.bytes_sent += size
 
     def write_ahead(self, head: bytes) -> bool:
@@ -90,7 +91,7 @@ class Outlet:
             taken = self._direct.send(head, socket.MSG_MORE)
         except OSError:
             taken = 0  # Whatever it is, the transport will meet it too.
-        self._sent += taken
+        self.sent += taken
         self._traffic.bytes_sent += taken
         if taken < len(head):
             self.write(head[taken:])
@@ -101,11 +102,11 @@ class Outlet:
         self.check()
         self._transport.writelines((head, body, tail))
         size = len(head) + len(body) + len(tail)
-        self._sent += size
+        self.sent += size
         self._traffic.bytes_sent += size
 
     def count_sendfile(self, size: int) -> None:
-        self._sent += size
+        self.sent += size
         self._traffic.bytes_sent += size
         self._traffic.bytes_sent_by_sendfile += size
 

@@ -7,6 +7,7 @@ import errno
 import os
 import select
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any
 
 from entrepot.http.server.asgi import ClientDisconnected
@@ -109,8 +110,9 @@ class FileSender:
     def _pump_on(self, outlet: Outlet, socket: int, file: int, offset: int, count: int) -> int:
         """Send until the client is slow, or somebody else may need the thread; return how many bytes."""
         sent = _pump(socket, file, offset, count)
-        while sent < count and self._senders <= self._threads and not outlet.gone and _has_room(socket):
-            sent += _pump(socket, file, offset + sent, count - sent)
+        with suppress(ClientDisconnected):  # The next step meets it again; what was sent until then counts.
+            while sent < count and self._senders <= self._threads and not outlet.gone and _has_room(socket):
+                sent += _pump(socket, file, offset + sent, count - sent)
         return sent
 
     async def _encrypt(self, outlet: Outlet, file: int, offset: int, count: int) -> None:
@@ -131,7 +133,10 @@ class FileSender:
 
 
 def _pump(socket: int, file: int, offset: int, count: int) -> int:
-    """Send until the socket is full; return how many bytes."""
+    """Send until the socket is full; return how many bytes.
+
+    Raises ``ClientDisconnected`` where not even one could be sent.
+    """
     sent = 0
     while sent < count:
         try:
@@ -139,9 +144,11 @@ def _pump(socket: int, file: int, offset: int, count: int) -> int:
         except BlockingIOError:
             break
         except OSError as error:
-            if error.errno in _CLIENT_GONE:
-                raise ClientDisconnected("the client is gone") from error
-            raise
+            if error.errno not in _CLIENT_GONE:
+                raise
+            if sent:
+                break
+            raise ClientDisconnected("the client is gone") from error
         if not step:
             raise ShortFile(f"{count - sent} bytes are missing at offset {offset + sent}")
         sent += step
