@@ -50,7 +50,6 @@ from entrepot.http.listening import listen_on
 from entrepot.http.server.allocator import tune_allocator
 from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.limits import Limits, raise_descriptor_limit
-from entrepot.http.server.messages import Refusal
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -192,9 +191,9 @@ class Application:
         self._events = events or Events()
         self._tls = server_context(settings.tls)
         self._face = self._build_face()
-        limits = Limits.of_process()
+        limits, refused = Limits.of_process(), lambda refusal: self._metrics.refusals(refusal.status).inc()
         self._server = Server(
-            self._face, tls=self._tls, limits=limits, on_error=_log_error, on_refusal=self._count_refusal
+            self._face, tls=self._tls, limits=limits, on_error=_log_error, on_refusal=refused
         )
 
     async def start(self) -> None:
@@ -369,9 +368,6 @@ class Application:
         if self._is_read_only or not is_writable(self._folder):
             return "the data folder is read-only: what is not in it is passed through and not kept"
         return None
-
-    def _count_refusal(self, refusal: Refusal) -> None:
-        self._metrics.refusals(refusal.status).inc()
 
     def _render_metrics(self, content_type: str) -> bytes:
         self._metrics.connections().set(self._server.connections)

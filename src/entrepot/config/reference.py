@@ -29,8 +29,8 @@ or the variable `ENTREPOT_CONFIG`; [entrepot.example.yaml](entrepot.example.yaml
 - SIGHUP makes a running Entrepot read its configuration again; a wrong one is refused and the old one stays.
   `upstreams`, `default_upstream`, `sync`, `cache`, `trusted_proxies`, `drain_timeout`, `log.level` and TLS
   certificates renewed in their files change at once; `listen`, `data`, `cache.memory`, `cache.scrub`,
-  `admin`, `audit`, `telemetry`, `warm`, the names of the `tls` files, `log.access` and `log.format` at the next start.
-  `settings_reloaded` in the log names what waits for it.
+  `admin`, `audit`, `telemetry`, `warm`, the names of the `tls` files, `log.access` and `log.format` at the
+  next start. `settings_reloaded` in the log names what waits for it.
 
 A **duration** is written `500ms`, `30s`, `5m`, `12h`, `30d` or as a number of seconds. A **size** is written
 `64KiB`, `500MB`, `200GiB` or as a number of bytes, a **percentage** `80%`. A **pattern** is matched like a

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import msgspec
 
 from entrepot.http.call import Call
-from entrepot.telemetry.metrics import CONTENT_TYPE
+from entrepot.telemetry.metrics import OPEN_METRICS_TYPE, TEXT_TYPE
 
 __all__ = ["Status"]
 
@@ -21,7 +21,7 @@ class Status:
         self,
         obstacle: Callable[[], str | None],
         warning: Callable[[], str | None],
-        render_metrics: Callable[[], bytes],
+        render_metrics: Callable[[str], bytes],
     ) -> None:
         self._obstacle = obstacle
         self._warning = warning
@@ -42,4 +42,8 @@ class Status:
             await call.reply(503, [_JSON], msgspec.json.encode({"status": "not ready", "reason": obstacle}))
 
     async def _metrics(self, call: Call) -> None:
-        await call.reply(200, [(b"content-type", CONTENT_TYPE.encode())], self._render_metrics())
+        """Answer by OpenMetrics where it is asked for, as Prometheus does; else by what everybody reads."""
+        is_open = "application/openmetrics-text" in (call.header(b"accept") or "")
+        content_type = OPEN_METRICS_TYPE if is_open else TEXT_TYPE
+        headers = [(b"content-type", content_type.encode()), (b"vary", b"accept")]
+        await call.reply(200, headers, self._render_metrics(content_type))

@@ -14,15 +14,17 @@ from prometheus_client import (
     disable_created_metrics,
     generate_latest,
 )
+from prometheus_client.openmetrics import exposition as open_metrics
 
 from entrepot.telemetry.described import Described
 from entrepot.telemetry.requests import RequestCounts
 
-__all__ = ["CONTENT_TYPE", "Family", "Metrics"]
+__all__ = ["OPEN_METRICS_TYPE", "TEXT_TYPE", "Family", "Metrics"]
 
 Child = TypeVar("Child", Counter, Gauge, Histogram)
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+TEXT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
+OPEN_METRICS_TYPE = "application/openmetrics-text; version=1.0.0; charset=utf-8"
 
 # Few, because an observation walks them: from an answer out of memory to a slow cold pull.
 _SECONDS = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0)
@@ -38,13 +40,13 @@ class Family(Generic[Child]):
 
     def __init__(self, parent: Child, labels: tuple[str, ...]) -> None:
         self._parent: Child = parent
-        self._labels = labels
+        self.labels = labels
         self._children: dict[tuple[str | int, ...], Child] = {}
 
     def __call__(self, *values: str | int) -> Child:
         child = self._children.get(values)
         if child is None:
-            child = self._parent.labels(*values) if self._labels else self._parent
+            child = self._parent.labels(*values) if self.labels else self._parent
             self._children[values] = child
         return child
 
@@ -66,6 +68,9 @@ class Metrics:
         self._registry.register(self.request)
         self._table += self.request.table
         self.connections = self._gauge("connections", "", "Open connections of clients.")
+        self.refusals = self._counter(
+            "refusals_total", "status", "Requests refused unseen: malformed, too large, too many."
+        )
         self.loop_lag = self._histogram(
             "event_loop_lag_seconds", "", "Seconds by which what was due ran late, sampled each second."
         )
@@ -80,9 +85,10 @@ class Metrics:
     def table(self) -> tuple[Described, ...]:
         return tuple(self._table)
 
-    def render(self) -> bytes:
-        """Write all metrics as Prometheus reads them, of ``CONTENT_TYPE``."""
-        return generate_latest(self._registry)
+    def render(self, content_type: str = TEXT_TYPE) -> bytes:
+        """Write all metrics, of one of the two types that there are."""
+        write = open_metrics.generate_latest if content_type == OPEN_METRICS_TYPE else generate_latest
+        return write(self._registry)
 
     def totals(self, name: str, by: str, **labels: str) -> dict[str, int]:
         """Sum up a counter since the start: by a label, where others have the values given."""

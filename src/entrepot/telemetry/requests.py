@@ -14,7 +14,7 @@ from entrepot.telemetry.described import Described
 
 __all__ = ["RequestCounts", "RequestTally"]
 
-# Few, for each is a line per kind and outcome: from an answer out of memory to a slow cold pull.
+# Few, for each is a line per upstream, kind and outcome: from an answer out of memory to a slow cold pull.
 _BOUNDS = (0.001, 0.01, 0.1, 1.0, 10.0, 60.0)
 
 _REQUESTS = Described(
@@ -23,8 +23,8 @@ _REQUESTS = Described(
 _SECONDS = Described(
     "entrepot_request_seconds",
     "histogram",
-    ("kind", "outcome"),
-    "Seconds from a request's head to the end of its answer.",
+    ("upstream", "kind", "outcome"),
+    "From its head to the end of its answer.",
 )
 _SENT = Described(
     "entrepot_sent_bytes_total", "counter", ("upstream", "kind"), "Bytes of content sent to clients."
@@ -73,9 +73,9 @@ class RequestCounts(Collector):
 
     def _durations(self) -> HistogramMetricFamily:
         durations = HistogramMetricFamily(_SECONDS.name, _SECONDS.meaning, labels=_SECONDS.labels)
-        sums: defaultdict[tuple[str, str], RequestTally] = defaultdict(RequestTally)
-        for (_, kind, outcome, _), tally in self._tallies.items():
-            total = sums[kind, outcome]
+        sums: defaultdict[tuple[str, str, str], RequestTally] = defaultdict(RequestTally)
+        for (upstream, kind, outcome, _), tally in self._tallies.items():
+            total = sums[upstream, kind, outcome]
             total.seconds += tally.seconds
             total.buckets = [mine + more for mine, more in zip(total.buckets, tally.buckets, strict=True)]
         for labels, total in sums.items():

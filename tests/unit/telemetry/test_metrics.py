@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import re
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from entrepot.engine.revalidation import Cache
 from entrepot.telemetry.described import Described
-from entrepot.telemetry.metrics import CONTENT_TYPE, Family, Metrics
+from entrepot.telemetry.metrics import OPEN_METRICS_TYPE, TEXT_TYPE, Family, Metrics
 from entrepot.telemetry.requests import RequestCounts
 
 DOCS = Path(__file__).parents[3] / "docs/metrics.md"
@@ -57,11 +59,12 @@ def test_what_is_counted_is_rendered() -> None:
     assert _value(metrics, "entrepot_sent_bytes_total", upstream="docker.io", kind="manifest") == 250
 
 
-def test_durations_are_summed_over_upstreams_and_statuses() -> None:
+def test_durations_are_summed_over_statuses() -> None:
     metrics = Metrics()
     metrics.request("docker.io", "blob", "hit", 200).add(0.5, 0)
+    metrics.request("docker.io", "blob", "hit", 206).add(0.05, 0)
     metrics.request("ghcr.io", "blob", "hit", 206).add(0.05, 0)
-    labels = {"kind": "blob", "outcome": "hit"}
+    labels = {"upstream": "docker.io", "kind": "blob", "outcome": "hit"}
     assert _value(metrics, "entrepot_request_seconds_bucket", le="1.0", **labels) == 2
     assert _value(metrics, "entrepot_request_seconds_bucket", le="0.1", **labels) == 1
     assert _value(metrics, "entrepot_request_seconds_bucket", le="+Inf", **labels) == 2
@@ -113,6 +116,35 @@ def test_the_process_itself_is_measured() -> None:
     assert b"process_resident_memory_bytes" in Metrics().render()
 
 
+def _counted() -> Metrics:
+    metrics = Metrics()
+    for upstream in ("docker.io", "ghcr.io", ""):
+        metrics.request(upstream, "manifest", "hit", 200).add(0.002, 100)
+        metrics.request(upstream, "blob", "miss", 206).add(2.0, 100)
+    for family in vars(metrics).values():
+        if isinstance(family, Family):
+            family(*family.labels)
+    return metrics
+
+
 def test_the_answer_is_of_the_type_it_says() -> None:
-    assert CONTENT_TYPE.startswith("text/plain")
+    assert TEXT_TYPE.startswith("text/plain")
     assert Metrics().render().startswith(b"# HELP")
+    assert Metrics().render(OPEN_METRICS_TYPE).endswith(b"# EOF\n")
+
+
+def test_both_types_tell_the_same_of_every_metric_and_no_series_twice() -> None:
+    metrics = _counted()
+    plain = list(text_string_to_metric_families(metrics.render().decode()))
+    open_metrics: Any = import_module("prometheus_client.openmetrics.parser")  # It has no types.
+    strict = list(open_metrics.text_string_to_metric_families(metrics.render(OPEN_METRICS_TYPE).decode()))
+    told, same = (
+        [(sample.name, *sorted(sample.labels.items())) for family in families for sample in family.samples]
+        for families in (plain, strict)
+    )
+    assert sorted(told) == sorted(same)
+    assert len(set(told)) == len(told)
+    kinds = {family.name: (family.type, family.documentation) for family in plain}
+    assert {row.name.removesuffix("_total"): (row.kind, row.meaning) for row in metrics.table}.items() <= (
+        kinds.items()
+    )
