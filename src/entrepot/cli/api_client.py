@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import ssl
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+from urllib.parse import SplitResult, urlencode, urlsplit
 
 import click
 import msgspec
@@ -20,75 +23,180 @@ from entrepot.config.load import load_settings
 from entrepot.config.schema import Settings
 from entrepot.errors import SettingsInvalid
 
-__all__ = ["ApiClient", "ApiFailed", "connect"]
+__all__ = ["Answer", "ApiClient", "ApiFailed", "NotDone", "connect"]
 
 _DEADLINE = 60.0
 _MADE_AT_FIRST_START = "admin-token"
+_PROBLEM = "application/problem+json"
+_LARGEST_PAGE = 500
+_TOKEN_REFUSED = (401, 403)
+# What is asked for in a wrong way, or by who may not: the command was used wrongly.  All else failed.
+_WRONG_USAGE = (400, *_TOKEN_REFUSED, 429)
 
 
 class ApiFailed(click.ClickException):
-    """The cache cannot be called, or refuses what it was asked."""
+    """The cache cannot be called, or not so.  ``status`` is that of its answer, 0 where there was none."""
 
     exit_code = 2
+
+    def __init__(self, message: str, status: int = 0) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+class NotDone(ApiFailed):
+    """The cache has no such thing, or failed to do what it was asked."""
+
+    exit_code = 1
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """``headers`` by lower-case name; ``content`` is ``None`` for nothing."""
+
+    content: Any
+    headers: Mapping[str, str]
 
 
 class ApiClient:
     """``trust`` is for HTTPS; without it, the system's authorities are trusted."""
 
-    def __init__(self, url: str, token: str, trust: ssl.SSLContext | None = None) -> None:
-        self._url = urlsplit(url)
-        if self._url.scheme not in ("http", "https") or not self._url.hostname:
-            raise ApiFailed(f"expected a URL such as https://cache.example:5000, found {url!r}")
+    def __init__(
+        self, url: str, token: str, trust: ssl.SSLContext | None = None, *, within: float = _DEADLINE
+    ) -> None:
+        """Give up on an answer of which nothing comes for ``within`` seconds."""
+        self._url = _checked(url)
         self._token = token
         self._trust = trust
+        self._within = within
 
-    def call(self, method: str, path: str, body: object = None) -> Any:
+    @property
+    def url(self) -> str:
+        return self._url.geturl()
+
+    def call(
+        self, method: str, path: str, body: object = None, query: Mapping[str, object] | None = None
+    ) -> Any:
         """Return what the API answers, ``None`` for nothing; raise ``ApiFailed``."""
-        headers = {"Authorization": f"Bearer {self._token}", "Content-Type": "application/json"}
+        return self.exchange(method, path, body, query).content
+
+    def exchange(
+        self,
+        method: str,
+        path: str,
+        body: object = None,
+        query: Mapping[str, object] | None = None,
+        **headers: str,
+    ) -> Answer:
+        """As ``call``, but with the answer's headers; ``headers`` go along with ``_`` for ``-``."""
+        given = {
+            "Authorization": f"Bearer {self._token}",
+            "User-Agent": f"entrepot/{version('entrepot')}",
+            "Content-Type": "application/json",
+            **{name.replace("_", "-"): value for name, value in headers.items()},
+        }
         content = None if body is None else msgspec.json.encode(body)
-        target = f"{self._url.path.rstrip('/')}/api/v1{path}"
+        told = urlencode({name: value for name, value in (query or {}).items() if value not in (None, "")})
+        target = f"/api/v1{path}{'?' if told else ''}{told}"
+        return self._ask(method, target, content, given)
+
+    def rows(
+        self, path: str, query: Mapping[str, object] | None = None, most: int | None = None
+    ) -> Iterator[Any]:
+        """Yield what a list holds, page by page, ``most`` rows if so many are wanted."""
+        page_size = min(most or _LARGEST_PAGE, _LARGEST_PAGE)
+        for page in itertools.count(1):
+            numbers = {"page": page, "page_size": page_size}
+            rows = self.call("GET", path, query={**(query or {}), **numbers})
+            yield from rows if most is None else rows[: most - (page - 1) * page_size]
+            if len(rows) < page_size or (most is not None and page * page_size >= most):
+                return
+
+    def readiness(self) -> Any:
+        """Return what the cache says of itself to supervisors, to which no token is needed."""
+        return self._ask("GET", "/readyz", None, {}, expected=(200, 503)).content
+
+    def _ask(
+        self,
+        method: str,
+        target: str,
+        content: bytes | None,
+        headers: Mapping[str, str],
+        expected: tuple[int, ...] = (),
+    ) -> Answer:
         try:
             with closing(self._connection()) as connection:
-                connection.request(method, target, content, headers)
-                return _answer(connection.getresponse())
-        except (OSError, HTTPException) as error:
+                connection.request(method, self._url.path.rstrip("/") + target, content, dict(headers))
+                return _answer(connection.getresponse(), expected)
+        except ssl.SSLCertVerificationError as error:
+            reason = f"has a certificate that is not trusted; see --ca-file: {error.verify_message}"
+            raise ApiFailed(f"{self.url} {reason}") from error
+        except (OSError, HTTPException, ValueError) as error:
             reason = f"cannot be called: {error}; does the cache run there?"
-            raise ApiFailed(f"{self._url.geturl()} {reason}") from error
+            raise ApiFailed(f"{self.url} {reason}") from error
 
     def _connection(self) -> HTTPConnection:
         host, port = str(self._url.hostname), self._url.port
         if self._url.scheme == "http":
-            return HTTPConnection(host, port, timeout=_DEADLINE)
-        return HTTPSConnection(host, port, timeout=_DEADLINE, context=self._trust)
+            return HTTPConnection(host, port, timeout=self._within)
+        return HTTPSConnection(host, port, timeout=self._within, context=self._trust)
 
 
-def connect(file: Path | None, url: str | None, token_file: Path | None, ca_file: Path | None) -> ApiClient:
+def connect(
+    file: Path | None,
+    url: str | None,
+    token_file: Path | None,
+    ca_file: Path | None,
+    *,
+    within: float = _DEADLINE,
+) -> ApiClient:
     """Call the cache at ``url``, else the one that the configuration describes, with its token."""
     settings = load_settings(file, os.environ, {})
     token = _token(settings, token_file)
     if url is None:
-        return ApiClient(_own_url(settings), token, _own_trust(settings))
+        return ApiClient(_own_url(settings), token, _own_trust(settings), within=within)
     try:
-        return ApiClient(url, token, ssl.create_default_context(cafile=ca_file) if ca_file else None)
+        trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
     except ssl.SSLError as error:
         raise ApiFailed(f"{ca_file} is no PEM file of certificates") from error
+    return ApiClient(url, token, trust, within=within)
 
 
-def _answer(response: HTTPResponse) -> Any:
+def _checked(url: str) -> SplitResult:
+    complaint = f"expected a URL such as https://cache.example:5000, found {url!r}"
+    try:
+        parts = urlsplit(url)
+        is_complete = parts.scheme in ("http", "https") and parts.hostname and parts.port != 0
+    except ValueError as error:
+        raise ApiFailed(complaint) from error
+    if not is_complete:
+        raise ApiFailed(complaint)
+    return parts
+
+
+def _answer(response: HTTPResponse, expected: tuple[int, ...]) -> Answer:
     content = response.read()
+    headers = {name.lower(): value for name, value in response.getheaders()}
+    status = response.status
     try:
         answer = msgspec.json.decode(content) if content else None
     except msgspec.DecodeError as error:
-        raise ApiFailed(f"the answer, {response.status}, is not that of the admin API") from error
-    if response.status >= 400:
-        raise ApiFailed(_complaint(answer, response.status))
-    return answer
+        raise ApiFailed(_stranger(status), status) from error
+    if 200 <= status < 300 or status in expected:
+        return Answer(answer, headers)
+    if not headers.get("content-type", "").startswith(_PROBLEM) or not isinstance(answer, dict):
+        raise ApiFailed(_stranger(status), status)
+    advice = "; see --token-file" if status in _TOKEN_REFUSED else ""
+    kind = ApiFailed if status in _WRONG_USAGE else NotDone
+    raise kind(_complaint(answer) + advice, status)
 
 
-def _complaint(problem: Any, status: int) -> str:
+def _stranger(status: int) -> str:
+    expected = "is that the URL of a cache, and is admin.enabled on there?"
+    return f"the answer, {status}, is not that of the admin API: {expected}"
+
+
+def _complaint(problem: dict[str, Any]) -> str:
     """Say what a problem document says."""
-    if not isinstance(problem, dict):
-        return f"the cache answered {status}"
     faults = [f"{fault.get('key') or 'request'}: {fault['message']}" for fault in problem.get("errors", ())]
     return "\n".join([str(problem.get("detail") or problem.get("title")), *faults])
 

@@ -13,8 +13,18 @@ __all__ = ["main"]
 
 _COMMANDS = {
     "serve": "Run the cache.",
+    "status": "Show whether a cache is up, how full it is, and what is wrong with it.",
+    "upstreams": "Show how the upstreams are, and test them.",
+    "images": "List the cached repositories, with their size and last use.",
+    "tags": "List the cached tags of a repository.",
+    "inspect": "Look into a cached image.",
+    "fills": "Show the downloads that run.",
     "warm": "Have a running cache fetch images before they are asked for.",
+    "refresh": "Ask the upstream now what tags mean.",
+    "purge": "Let go of cached tags, repositories or an upstream.",
     "verify": "Read stored content again and drop what is wrong.",
+    "events": "Show what the cache's log said lately.",
+    "audit": "Show who asked what of the cache, and who did what to it.",
     "config": "Check and show the configuration.",
     "client-config": "Print the files that point a host at the cache.",
 }
@@ -63,5 +73,6 @@ class _Misconfigured(_Failed):
 def main() -> None:
     """Entrepot: a pull-through cache for container registries.
 
-    Exit codes: 0 done, 1 failed at run time, 2 wrong usage or configuration.
+    Exit codes: 0 done; 1 failed at run time, or there is no such thing; 2 wrong usage or configuration,
+    or no cache to call.
     """

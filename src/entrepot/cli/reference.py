@@ -11,14 +11,39 @@ from entrepot.cli.main import main
 
 __all__ = ["render_reference"]
 
-_INTRODUCTION = """\
-# Command line
+_INTRODUCTION = r"""# Command line
 
-`entrepot`, or `python -m entrepot`. Exit codes: 0 done; 1 failed at run time, also where the port or the data
-folder is another process's; 2 wrong usage or configuration.
+`entrepot`, or `python -m entrepot`. Exit codes: 0 done; 1 failed at run time, also where there is no such
+thing, or the port or the data folder is another process's; 2 wrong usage or configuration, or no cache that
+can be called so; 130 ended by Ctrl-C. Complaints go to standard error, with `--json` too.
 
-Shells complete commands and options after `eval "$(_ENTREPOT_COMPLETE=bash_source entrepot)"`; for others say
-`zsh_source`, or `_ENTREPOT_COMPLETE=fish_source entrepot | source`.
+## Which cache
+
+`entrepot serve`, `verify`, `config` and `client-config` work on this machine. All other commands call a
+running cache by its [admin API](api.md): the one that the configuration describes, or any other by its URL
+and its administrator's [token](api.md#the-token).
+
+```sh
+export ENTREPOT_URL=https://cache.example:5000 ENTREPOT_TOKEN_FILE=~/cache-token
+entrepot status
+entrepot images --sort size --limit 10
+entrepot audit --since 1h --repository docker.io/library/alpine
+```
+
+On a terminal they print tables; elsewhere plain columns with every name whole, without colours. `--json`
+prints what the API answers, an object a line, for `jq`. Images are named as in a pull; a name without a host
+is one of the default upstream.
+
+## Completion
+
+Shells complete commands, options, and the names of upstreams and of cached repositories, as the cache tells
+them:
+
+| shell | once, or in its start-up file |
+|---|---|
+| bash | `eval "$(_ENTREPOT_COMPLETE=bash_source entrepot)"` |
+| zsh | `eval "$(_ENTREPOT_COMPLETE=zsh_source entrepot)"` |
+| fish | `_ENTREPOT_COMPLETE=fish_source entrepot \| source` |
 """
 _WIDTH = 100
 

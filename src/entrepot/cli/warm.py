@@ -5,38 +5,24 @@ from __future__ import annotations
 import json
 import sys
 import time
-from pathlib import Path
 from typing import Any
 
 import click
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-from entrepot.cli.api_client import ApiClient, connect
-from entrepot.cli.options import config_option
+from entrepot.cli.api_client import ApiClient
+from entrepot.cli.options import api_options, json_option
+from entrepot.cli.waiting import INTERRUPTED
 from entrepot.cli.workload_files import read_compose, read_kubernetes, read_list
 
 __all__ = ["command"]
 
 _SECONDS_BETWEEN_LOOKS = 0.3
-_INTERRUPTED = 130
 
 
 @click.command()
-@config_option
-@click.option("--url", metavar="URL", help="The cache; without it, the one that the configuration describes.")
-@click.option(
-    "--token-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path),
-    help="The administrator's token; without it, the configured one or that of the data folder.",
-)
-@click.option(
-    "--ca-file",
-    metavar="FILE",
-    type=click.Path(path_type=Path, exists=True),
-    help="PEM file of authorities to trust, for --url.",
-)
+@api_options
 @click.option(
     "--platform",
     "platforms",
@@ -54,9 +40,9 @@ _INTERRUPTED = 130
     help="Kubernetes manifests, such as Helm writes; - is standard input.",
 )
 @click.option("--detach", is_flag=True, help="Leave the cache to it and tell its number.")
-@click.option("--json", "as_json", is_flag=True, help="Print what has become of it as JSON.")
+@json_option
 @click.argument("images", nargs=-1, metavar="[IMAGE]...")
-def command(*, detach: bool, as_json: bool, **options: Any) -> None:
+def command(*, api: ApiClient, detach: bool, as_json: bool, **options: Any) -> None:
     """Have a running cache fetch images, and wait until they are there.
 
     An IMAGE is named as in a pull: alpine, ghcr.io/owner/name:v1, name@sha256:...; its tag may be a
@@ -67,7 +53,6 @@ def command(*, detach: bool, as_json: bool, **options: Any) -> None:
     images = _images(options)
     if not images:
         raise click.UsageError("expected an image, or a file that names some")
-    api = connect(options["file"], options["url"], options["token_file"], options["ca_file"])
     warm = api.call("POST", "/warms", {"images": images, "platforms": options["platforms"]})
     if not detach:
         warm = _watch(api, warm["id"])
@@ -93,7 +78,7 @@ def _watch(api: ApiClient, number: int) -> dict[str, Any]:
             return _await_end(api, number, shown)
     except KeyboardInterrupt:
         click.echo(f"the cache goes on with warm {number}", err=True)
-        raise click.exceptions.Exit(_INTERRUPTED) from None
+        raise click.exceptions.Exit(INTERRUPTED) from None
 
 
 def _await_end(api: ApiClient, number: int, shown: Progress) -> dict[str, Any]:

@@ -14,8 +14,11 @@ from entrepot.config.schema import UpstreamSettings
 from entrepot.config.tree import Node, Place, Problem, did_you_mean, merge
 
 __all__ = [
+    "CA_VARIABLE",
     "FILE_VARIABLE",
+    "TOKEN_VARIABLE",
     "UPSTREAMS_VARIABLE",
+    "URL_VARIABLE",
     "read_upstreams_variable",
     "read_variables",
     "variable_name",
@@ -24,7 +27,9 @@ __all__ = [
 PREFIX = "ENTREPOT_"
 FILE_VARIABLE = f"{PREFIX}CONFIG"
 UPSTREAMS_VARIABLE = f"{PREFIX}UPSTREAMS"
-_READ_ELSEWHERE = (FILE_VARIABLE, UPSTREAMS_VARIABLE, f"{PREFIX}REQUIRE_CLIENTS")  # The last by the tests.
+URL_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE = (f"{PREFIX}{name}" for name in ("URL", "TOKEN_FILE", "CA_FILE"))
+_OF_COMMANDS = (FILE_VARIABLE, URL_VARIABLE, TOKEN_VARIABLE, CA_VARIABLE)
+_READ_ELSEWHERE = (*_OF_COMMANDS, UPSTREAMS_VARIABLE, f"{PREFIX}REQUIRE_CLIENTS")  # The last by the tests.
 _LEVEL = "__"
 
 # Kubernetes tells every pod of a service named "entrepot", or "entrepot-...", by variables like these.

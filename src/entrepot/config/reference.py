@@ -48,7 +48,8 @@ file, by `--upstream`, or by `ENTREPOT_UPSTREAMS`, which holds all upstreams at 
 
 Lists are separated by commas, or a YAML or JSON list; sections are YAML or JSON. A variable that is set to
 nothing counts as not set. Variables that begin with `ENTREPOT_` and name no setting are refused, but for
-`ENTREPOT_CONFIG` and those by which Kubernetes announces a service of this name (`ENTREPOT_SERVICE_HOST`,
+`ENTREPOT_CONFIG`, those that name a cache to the [commands](cli.md) (`ENTREPOT_URL`, `ENTREPOT_TOKEN_FILE`,
+`ENTREPOT_CA_FILE`) and those by which Kubernetes announces a service of this name (`ENTREPOT_SERVICE_HOST`,
 `ENTREPOT_PORT_5000_TCP` and so on; `ENTREPOT_PORT` where its value is like `tcp://10.0.0.1:5000`).
 """
 

@@ -122,7 +122,7 @@ def test_what_cannot_be_ordered_exits_with_2(warm: Warm, arguments: tuple[str, .
 def test_a_wrong_token_is_told(cache: CacheProgram, warm: Warm, folder: Path) -> None:
     (folder / "token").write_text("a wrong one\n")
     done = warm("one", "--token-file", str(folder / "token"))
-    assert (done.returncode, done.stderr) == (2, "Error: this token is not known here\n")
+    assert (done.returncode, done.stderr) == (2, "Error: this token is not known here; see --token-file\n")
 
 
 def test_a_warm_survives_the_sudden_end_of_the_cache(

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+from importlib.metadata import version
 from typing import Any
 
 from tests.http.api.conftest import Office, problem
@@ -47,6 +48,7 @@ async def test_the_cache_tells_how_full_it_is_and_how_well_it_serves(office: Off
         await office.settle()
     warm = await office.get("/cache")
     assert warm["blobs"] == 1
+    assert warm["version"] == version("entrepot")
     assert cold["held"] + 10_000 <= warm["held"] <= warm["allowed"]
     assert warm["blob_requests"] == {"by_outcome": {"miss": 1, "hit": 3}, "hit_ratio": 0.75}
     assert warm["manifest_requests"]["hit_ratio"] == 0.0

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from importlib.metadata import version
+
 from litestar import get
 from msgspec import Struct
 
@@ -12,6 +14,7 @@ from entrepot.policy.permission import Action
 
 __all__ = ["HANDLERS"]
 
+_VERSION = version("entrepot")
 _SERVED_FROM_CACHE = ("hit", "revalidated", "stale")
 
 
@@ -35,9 +38,11 @@ class Evicted(Struct):
 class Cache(Struct):
     """Bytes `held` of those `allowed`, by the budget or the disk, with `free` bytes left on the disk.
 
-    Bytes `sent` to clients and `received` from upstreams are those of manifests and blobs.
+    Bytes `sent` to clients and `received` from upstreams are those of manifests and blobs; `version` is
+    that of the program.
     """
 
+    version: str
     held: int
     allowed: int
     free: int
@@ -54,6 +59,7 @@ async def get_cache(parts: TheParts) -> Cache:
     """Tell how full the cache is, and what it has done since the start."""
     holdings, metrics = parts.budget.holdings(), parts.metrics
     return Cache(
+        version=_VERSION,
         held=holdings.held,
         allowed=holdings.allowed,
         free=holdings.free,

@@ -1,0 +1,117 @@
+"""``entrepot purge``: lets go of cached content, after a look at what that would take."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+import click
+
+from entrepot.cli.api_client import ApiClient, NotDone
+from entrepot.cli.completion import complete_repositories, complete_upstreams
+from entrepot.cli.options import api_options, json_option
+from entrepot.cli.tables import clean, print_json, size
+from entrepot.oci.reference import split_host
+from entrepot.policy.routing import DOCKER_HUB
+
+__all__ = ["command"]
+
+_EVERY = "*"
+_CHANGED = 412
+
+
+@click.command()
+@api_options
+@click.option(
+    "--upstream",
+    metavar="NAME",
+    shell_complete=complete_upstreams,
+    help="Of this upstream; alone, all of it.",
+)
+@click.option("--everywhere", is_flag=True, help="Of every upstream whose repositories match.")
+@click.option("--dry-run", is_flag=True, help="Only tell what would go.")
+@click.option("--yes", is_flag=True, help="Do not ask.")
+@json_option
+@click.argument("image", required=False, metavar="[IMAGE]", shell_complete=complete_repositories)
+def command(*, api: ApiClient, dry_run: bool, yes: bool, as_json: bool, **wanted: Any) -> None:
+    """Let go of cached tags, repositories or an upstream: the next pull fetches them again.
+
+    An IMAGE is named as in a pull; its repository and its tag may be patterns, where * matches slashes
+    too: ghcr.io/team/*, nginx:1.2*. Without a tag the whole repository goes. What other repositories
+    or tags still need stays.
+
+    What would go is told first, and then it is asked for a yes; where there is no terminal to ask at,
+    --yes is needed. Just what was told goes, or nothing if there is something else by then.
+
+    Exit codes: 0 done; 1 there is nothing to purge, or it did not go; 2 wrong usage, or no cache to call.
+    """
+    selection = _selection(api, **wanted)
+    found = api.exchange("POST", "/purge", selection)
+    report = found.content
+    is_anything = any(report[kind] for kind in ("repositories", "tags", "manifests", "blobs"))
+    if dry_run or not is_anything:
+        _tell(report, as_json=as_json)
+        click.get_current_context().exit(0 if is_anything else 1)
+    if not yes:
+        _confirm(report)
+    try:
+        done = api.exchange("POST", "/purge", {**selection, "dry_run": False}, If_Match=found.headers["etag"])
+    except NotDone as failed:
+        if failed.status != _CHANGED:
+            raise
+        raise NotDone("nothing is purged: something else would go by now; try again") from failed
+    _tell(done.content, as_json=as_json)
+
+
+def _selection(
+    api: ApiClient, *, image: str | None, upstream: str | None, everywhere: bool
+) -> dict[str, Any]:
+    if image is None and upstream is None:
+        raise click.UsageError("expected an IMAGE, or an --upstream all of which is to go")
+    if everywhere and upstream is not None:
+        raise click.UsageError("--everywhere and --upstream exclude each other")
+    if image is None:
+        return {"repositories": _EVERY, "upstream": upstream}
+    if "@" in image:
+        raise click.UsageError("expected a tag or a pattern of tags: digests are not purged by themselves")
+    name, tags = _split(image)
+    host, rest = split_host(name)
+    if everywhere:
+        return {"repositories": name, "tags": tags}
+    if host is not None and upstream is None:
+        upstream, name = host, rest
+    known = {one.lower(): one for one in (row["name"] for row in api.call("GET", "/upstreams"))}
+    upstream = upstream or api.call("GET", "/settings")["default_upstream"]
+    if upstream.lower() not in known:
+        raise NotDone(f"{upstream} is not an upstream of this cache: {', '.join(known)}")
+    if upstream == DOCKER_HUB and "/" not in name and _EVERY not in name:
+        name = f"library/{name}"
+    return {"repositories": name, "upstream": known[upstream.lower()], "tags": tags}
+
+
+def _split(image: str) -> tuple[str, str | None]:
+    """Cut off the tag: what follows the last colon, unless a slash says that it was a port's."""
+    name, colon, tag = image.rpartition(":")
+    return (name, tag) if colon and "/" not in tag else (image, None)
+
+
+def _confirm(report: dict[str, Any]) -> None:
+    if not sys.stdin.isatty():
+        raise click.UsageError("there is no terminal to ask at: say --yes, or look first with --dry-run")
+    _tell(report, as_json=False, err=True)
+    if not click.confirm("Purge that?", err=True):
+        raise click.exceptions.Exit(1)
+
+
+def _tell(report: dict[str, Any], *, as_json: bool, err: bool = False) -> None:
+    if as_json:
+        print_json(report)
+        return
+    for name in report["names"]:
+        click.echo(clean(name), err=err)
+    counted = report["tags"] or report["repositories"]
+    if counted > len(report["names"]):
+        click.echo(f"... and {counted - len(report['names'])} more", err=err)
+    verb = "would go" if report["dry_run"] else "purged"
+    kinds = ", ".join(f"{report[kind]} {kind}" for kind in ("repositories", "tags", "manifests", "blobs"))
+    click.echo(f"{verb}: {kinds}, {size(report['size'])}", err=err)

@@ -1,0 +1,146 @@
+"""What holds for every command: failures in one line, whole names in pipes, quiet ends, completion."""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from click.shell_completion import BashComplete
+from tests.e2e.commands.conftest import Desk
+
+from entrepot.cli.main import main
+
+Background = Callable[[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
+LOOKS = (
+    ("status",),
+    ("upstreams",),
+    ("images",),
+    ("tags", "app"),
+    ("inspect", "app"),
+    ("fills",),
+    ("events",),
+    ("audit",),
+)
+LONG = "/".join(["a-very-long-part-of-a-name"] * 7)
+
+
+@pytest.mark.parametrize("arguments", [*LOOKS, ("refresh", "app"), ("purge", "app")])
+@pytest.mark.parametrize("as_json", [(), ("--json",)])
+def test_no_cache_at_the_url_is_told_in_one_line(
+    desk: Desk, arguments: tuple[str, ...], as_json: tuple[str, ...]
+) -> None:
+    result = desk.run(*arguments, *as_json, "--url", "http://127.0.0.1:9")
+    assert (result.exit_code, result.stdout) == (2, "")
+    expected = "Error: http://127.0.0.1:9 cannot be called: [Errno 111] Connection refused; does the cache run there?\n"
+    assert result.stderr == expected
+
+
+@pytest.mark.parametrize("arguments", [("images",), ("status", "--json")])
+def test_a_wrong_token_is_told_in_one_line(desk: Desk, tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    (tmp_path / "token").write_text("wrong")
+    result = desk.run(*arguments, "--token-file", str(tmp_path / "token"))
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == "Error: this token is not known here; see --token-file\n"
+
+
+def test_what_is_no_cache_is_told(desk: Desk) -> None:
+    result = desk.run("images", "--url", desk.registry.url)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert (
+        "is not that of the admin API: is that the URL of a cache, and is admin.enabled on there?"
+        in result.stderr
+    )
+
+
+def test_a_remote_cache_may_be_named_by_the_environment(desk: Desk, tmp_path: Path) -> None:
+    (tmp_path / "empty.yaml").touch()
+    environ = {
+        "ENTREPOT_CONFIG": str(tmp_path / "empty.yaml"),
+        "ENTREPOT_URL": desk.cache.url,
+        "ENTREPOT_TOKEN_FILE": str(desk.cache.data / "admin-token"),
+    }
+    assert desk.run("upstreams", **environ).exit_code == 0
+
+
+def test_names_are_whole_in_pipes_and_on_terminals(desk: Desk, background: Background) -> None:
+    desk.pulled(LONG)
+    lines = desk.lines("images", "--search", LONG)
+    assert lines[1].split()[0] == f"docker.io/{LONG}"
+    terminal, end = os.openpty()
+    process = background(desk.start("images", "--search", LONG, stdout=end, stderr=subprocess.PIPE))
+    os.close(end)
+    shown = b""
+    try:
+        while piece := os.read(terminal, 4096):
+            shown += piece
+    except OSError:  # How Linux tells that the other end of a terminal is closed.
+        pass
+    os.close(terminal)
+    assert process.wait(60) == 0
+    assert b"\x1b[1mREPOSITORY" in shown
+    folded = re.sub(rb"\x1b\[[0-9;]*m", b"", shown).decode().splitlines()[1:]
+    assert "".join(line.split()[0] for line in folded) == f"docker.io/{LONG}"
+
+
+def test_an_output_that_is_closed_early_ends_the_command_quietly(desk: Desk, background: Background) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = background(desk.start("events", stdout=writer, stderr=subprocess.PIPE))
+    os.close(writer)
+    _, told = process.communicate(timeout=60)
+    assert told == b""
+
+
+@pytest.mark.parametrize("arguments", [("events", "--follow"), ("audit", "--follow"), ("fills", "--watch")])
+def test_what_follows_ends_with_ctrl_c_without_a_traceback(
+    desk: Desk, background: Background, arguments: tuple[str, ...]
+) -> None:
+    process = background(desk.start(*arguments, stdout=subprocess.PIPE, stderr=subprocess.STDOUT))
+    assert process.stdout is not None
+    assert process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    told = process.stdout.read()
+    assert process.wait(60) == 130
+    assert b"Traceback" not in told
+
+
+def test_what_comes_is_followed(desk: Desk, background: Background) -> None:
+    process = background(
+        desk.start("audit", "--follow", "--upstream", "docker.io", "--limit", "1", stdout=subprocess.PIPE)
+    )
+    assert process.stdout is not None
+    desk.pulled("library/before")
+    process.stdout.readline()
+    desk.registry.content.add_image("library/after", "1")
+    assert desk.pull("library/after/manifests/1") == 200
+    while b"library/after/manifests/1 200 miss" not in process.stdout.readline():
+        assert process.poll() is None
+
+
+@pytest.mark.parametrize(
+    ("arguments", "incomplete", "offered"),
+    [
+        ([], "ima", ["images"]),
+        (["images"], "--se", ["--search"]),
+        (["images"], "q", ["quay.test"]),
+        (["upstreams"], "docker", ["docker.io"]),
+        (["tags"], "docker.io/complete/", ["docker.io/complete/one", "docker.io/complete/two"]),
+        (["inspect"], "docker.io/complete/t", ["docker.io/complete/two"]),
+        (["tags", "--url", "http://127.0.0.1:9"], "docker.io/", []),
+        (["tags", "--url", "nonsense"], "docker.io/", []),
+    ],
+)
+def test_shells_are_offered_what_can_stand_there(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, arguments: list[str], incomplete: str, offered: list[str]
+) -> None:
+    for name in ("complete/one", "complete/two"):
+        desk.registry.content.add_image(name, "1")
+        assert desk.pull(f"{name}/manifests/1") == 200
+    monkeypatch.setenv("ENTREPOT_CONFIG", str(desk.cache.config))
+    shell = BashComplete(main, {}, "entrepot", "_ENTREPOT_COMPLETE")
+    assert [item.value for item in shell.get_completions(arguments, incomplete)] == offered

@@ -1,0 +1,98 @@
+"""The commands that change something: what they tell, what they ask, and what they leave alone."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from collections.abc import Callable
+
+import pytest
+from tests.e2e.commands.conftest import Desk
+
+Background = Callable[[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
+
+
+def test_refresh_tells_whether_a_tag_has_moved(desk: Desk) -> None:
+    first = desk.pulled("library/moving")
+    assert desk.lines("refresh", "moving:1") == [f"docker.io/library/moving:1 unchanged, {first.digest}"]
+    moved = desk.registry.content.add_image("library/moving", "1", layers=[b"newer"])
+    assert desk.lines("refresh", "moving:1") == [f"docker.io/library/moving:1 moved to {moved.digest}"]
+
+
+def test_refresh_goes_on_after_one_that_fails_and_names_it(desk: Desk) -> None:
+    image = desk.registry.content.add_image("library/fresh", "1")
+    result = desk.run("refresh", "absent:1", "fresh:1")
+    assert result.exit_code == 1
+    assert result.stderr.startswith("failed: absent:1: library/absent/manifests/1 at ")
+    assert result.stdout == f"docker.io/library/fresh:1 pulled, {image.digest}\n"
+
+
+def test_refresh_refuses_what_cannot_change(desk: Desk) -> None:
+    result = desk.run("refresh", f"app@sha256:{'0' * 64}")
+    assert result.exit_code == 2
+    assert "what a digest means never changes" in result.stderr
+
+
+def test_purge_needs_a_yes_where_nobody_can_be_asked(desk: Desk) -> None:
+    desk.pulled("library/kept")
+    result = desk.run("purge", "kept")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert "say --yes, or look first with --dry-run" in result.stderr
+    assert desk.lines("purge", "kept", "--dry-run") == [
+        "docker.io/library/kept:1",
+        "would go: 1 repositories, 1 tags, 1 manifests, 1 blobs, 12 B",
+    ]
+    assert len(desk.rows("tags", "kept")) == 1
+
+
+def test_purge_lets_go_of_what_matches_and_no_more(desk: Desk) -> None:
+    for tag in ("1", "nightly-1", "nightly-2"):
+        desk.pulled("team/purged", tag)
+    (report,) = desk.rows("purge", "team/p*:nightly-*", "--yes")
+    assert (report["dry_run"], report["tags"]) == (False, 2)
+    assert [row["tag"] for row in desk.rows("tags", "team/purged")] == ["1"]
+    desk.lines("purge", "docker.io/team/purged", "--yes")
+    assert desk.run("tags", "team/purged").exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "arguments", [("none/*",), ("--upstream", "quay.test"), ("*/nothing", "--everywhere")]
+)
+def test_purging_nothing_is_told_by_the_exit_code(desk: Desk, arguments: tuple[str, ...]) -> None:
+    result = desk.run("purge", *arguments, "--yes")
+    assert result.exit_code == 1
+    assert result.stdout == "would go: 0 repositories, 0 tags, 0 manifests, 0 blobs, 0 B\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "complaint"),
+    [
+        ((), 2, "expected an IMAGE, or an --upstream"),
+        (("a", "--everywhere", "--upstream", "quay.test"), 2, "exclude each other"),
+        ((f"a@sha256:{'0' * 64}",), 2, "digests are not purged"),
+        (("absent.test/a",), 1, "absent.test is not an upstream of this cache"),
+    ],
+)
+def test_what_cannot_be_purged_is_told(
+    desk: Desk, arguments: tuple[str, ...], exit_code: int, complaint: str
+) -> None:
+    result = desk.run("purge", *arguments, "--yes")
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert complaint in result.stderr
+
+
+@pytest.mark.parametrize(("answer", "left", "exit_code"), [(b"n\n", 1, 1), (b"y\n", 0, 0)])
+def test_purge_asks_on_a_terminal(
+    desk: Desk, background: Background, answer: bytes, left: int, exit_code: int
+) -> None:
+    name = f"library/asked{left}"
+    desk.pulled(name)
+    terminal, end = os.openpty()
+    process = background(desk.start("purge", name, stdin=end, stdout=subprocess.PIPE, stderr=subprocess.PIPE))
+    os.write(terminal, answer)
+    _, told = process.communicate(timeout=60)
+    os.close(terminal)
+    os.close(end)
+    assert process.returncode == exit_code
+    assert f"docker.io/{name}:1\nwould go: 1 repositories".encode() in told
+    assert len(desk.rows("images", "--search", name)) == left
