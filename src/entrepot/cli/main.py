@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from importlib import import_module
 from typing import IO, Any
 
@@ -39,7 +40,11 @@ class _Program(click.Group):
     def get_command(self, _ctx: click.Context, cmd_name: str) -> click.Command | None:
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = import_module(f"entrepot.cli.{cmd_name.replace('-', '_')}").command
+        gc.disable()  # Imports leave nothing to collect: to look for it takes a fifth of their time.
+        try:
+            command: click.Command = import_module(f"entrepot.cli.{cmd_name.replace('-', '_')}").command
+        finally:
+            gc.enable()
         return command
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:

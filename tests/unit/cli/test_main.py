@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gc
 import subprocess
 import sys
 from importlib.metadata import version
@@ -48,6 +49,11 @@ def test_a_failure_is_told_without_a_traceback(failure: Exception, exit_code: in
 
     result = CliRunner().invoke(main, ["serve"], obj=fail)
     assert (result.exit_code, result.stderr, result.stdout) == (exit_code, told, "")
+
+
+def test_garbage_is_collected_once_a_command_is_imported() -> None:
+    _ = CliRunner().invoke(main, ["serve", "--help"])
+    assert gc.isenabled()
 
 
 def test_the_package_runs_as_a_module() -> None:
