@@ -306,7 +306,9 @@ class Application:
 
     def _build_warms(self, settings: Settings) -> Warms:
         at_once = settings.warm.concurrency
-        warming = Warming(self._sites, self._manifests, self._blobs, self._clock, at_once=at_once)
+        warming = Warming(
+            *(self._sites, self._manifests, self._blobs, self._lists, self._clock), at_once=at_once
+        )
         bookmark = FileBookmark(self._folder / "entrepot.warms")
         return Warms(warming, self._fills, bookmark, self._clock, self._tasks, metrics=self._metrics)
 

@@ -3,145 +3,30 @@
 from __future__ import annotations
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
-from tests.engine.conftest import MIB, Depot
+from tests.engine.boiler import Boiler, demo, heated
+from tests.engine.conftest import MIB
 
-from entrepot.engine.blobs import Blobs
-from entrepot.engine.manifests import Manifests
-from entrepot.engine.sites import Site, Sites
-from entrepot.engine.warming import Warming
-from entrepot.engine.warms import Warm, Warms, WarmState
+from entrepot.engine.warms import WarmState
 from entrepot.errors import ManifestNotHere, RateLimited, Refused, UpstreamDown
-from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
-from entrepot.oci.platform import parse_platform
-from entrepot.oci.reference import Reference, Repository, Tag
-from entrepot.policy.access import PullRules
-from entrepot.policy.freshness import Freshness, TagRules
-from entrepot.policy.routing import UpstreamTable
+from entrepot.oci.reference import Repository, Tag
 from entrepot.policy.wanted import Wanted
-from entrepot.ports.upstream import FetchedManifest
-from entrepot.storage.bookmark import FileBookmark
-from entrepot.storage.filesystem import FilesystemBlobs
-from entrepot.telemetry.metrics import Metrics
-from entrepot.testing.scripted_upstream import ScriptedUpstream
-
-LIMITS = Freshness(fresh_for=3600, revalidate_within=0.2, stale_if_error=86400, not_found_for=0)
-
-
-@dataclass(slots=True)
-class Moody(ScriptedUpstream):
-    """Fails requests whose words begin with a key, once for each failure it has for them.
-
-    What is asked for the tags ``left_waiting`` has no answer.
-    """
-
-    moods: dict[str, list[Exception]] = field(default_factory=dict)
-    left_waiting: set[str] = field(default_factory=set)
-
-    async def get_manifest(self, repository: str, reference: Reference) -> FetchedManifest:
-        if str(reference) in self.left_waiting:
-            await asyncio.Event().wait()
-        return await ScriptedUpstream.get_manifest(self, repository, reference)
-
-    def _ask(self, what: str) -> None:
-        ScriptedUpstream._ask(self, what)
-        for begin, failures in self.moods.items():
-            if what.startswith(begin) and failures:
-                raise failures.pop(0)
-
-
-@dataclass
-class Boiler(Depot):
-    """A depot with everything that warms need; ``upstream`` serves docker.io."""
-
-    upstream: Moody = field(default_factory=Moody)
-    at_once: int = 4
-
-    def __post_init__(self) -> None:
-        Depot.__post_init__(self)
-        site = Site(self.upstream, TagRules(LIMITS), PullRules(deny=("secret/*",)))
-        sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
-        self.metrics = Metrics()
-        self.manifests = Manifests(sites, self.index, self.uses, self.clock, self.metrics, memory=1 << 20)
-        self.blobs = Blobs(sites, self.store, self.index, self.fills, self.uses)
-        self.warming = Warming(sites, self.manifests, self.blobs, self.clock, at_once=self.at_once)
-        bookmark = FileBookmark(self.store._root / "entrepot.warms")
-        self.warms = Warms(self.warming, self.fills, bookmark, self.clock, self.tasks, metrics=self.metrics)
-
-    def publish(self, repository: str, tag: str, *blobs: bytes) -> Digest:
-        """Have an image upstream; return its digest."""
-        layers = [{"digest": str(self.add(blob, repository).digest), "size": len(blob)} for blob in blobs]
-        return self._put(repository, tag, {"schemaVersion": 2, "layers": layers})
-
-    def publish_index(self, repository: str, tag: str, **platforms: bytes) -> None:
-        """Have an index of images of one blob each, ``linux_amd64=b"..."``."""
-        manifests = []
-        for platform, blob in platforms.items():
-            system, architecture, *variant = platform.split("_")
-            digest = self.publish(repository, f"sha256:{platform}", blob)
-            described = {"os": system, "architecture": architecture} | dict.fromkeys(
-                ["variant"][: len(variant)], *variant[:1] or ("",)
-            )
-            manifests.append({"digest": str(digest), "platform": described})
-        self._put(repository, tag, {"schemaVersion": 2, "manifests": manifests})
-
-    def order(self, *wanted: Wanted, platforms: Sequence[str] = ()) -> Warm:
-        return self.warms.begin(wanted, [parse_platform(text) for text in platforms], "test")
-
-    async def warm(self, *wanted: Wanted, platforms: Sequence[str] = ()) -> Warm:
-        warm = self.order(*wanted, platforms=platforms)
-        await self.end_of(warm)
-        return warm
-
-    def resume(self) -> None:
-        _ = self.tasks.spawn(self.warms.run(), "keep warms")
-
-    async def end_of(self, warm: Warm) -> None:
-        await self.until(lambda: warm.state is not WarmState.RUNNING)
-        await self.settle()
-
-    def downloads_of(self, *blobs: bytes) -> list[int]:
-        asked = [what.split()[-1] for what in self.upstream.asked if what.startswith("GET")]
-        return [asked.count(str(Digest.of(blob))) for blob in blobs]
-
-    async def close(self) -> None:
-        await self.tasks.close()
-        await self.warms.close()
-        await self.manifests.close()
-        await self.blobs.close()
-        await Depot.close(self)
-
-    def _put(self, repository: str, tag: str, document: dict[str, object]) -> Digest:
-        content = json.dumps(document).encode()
-        self.upstream.manifests[repository, tag] = content
-        return Digest.of(content)
 
 
 @pytest.fixture
 async def boiler(tmp_path: Path) -> AsyncIterator[Boiler]:
-    metadata = SqlMetadata.open(tmp_path / "entrepot.db")
-    boiler = Boiler(FilesystemBlobs(tmp_path), index=metadata)
-    yield boiler
-    await boiler.close()
-    await metadata.close()
-    boiler.store.close()
-    assert boiler.crashes == []
-
-
-def _demo(*tags: str) -> Wanted:
-    return Wanted("docker.io", "library/demo", tags or ("1",))
+    async with heated(tmp_path) as boiler:
+        yield boiler
 
 
 async def test_a_warmed_image_needs_its_upstream_no_more(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one", b"two")
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     boiler.upstream.failure = UpstreamDown("it is gone")
     answer = await boiler.manifests.pull(Repository("docker.io", "library/demo"), Tag("1"))
     assert answer.value.content == boiler.upstream.manifests["library/demo", "1"]
@@ -151,9 +36,9 @@ async def test_a_warmed_image_needs_its_upstream_no_more(boiler: Boiler) -> None
 
 async def test_what_is_held_costs_no_download(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
-    await boiler.warm(_demo())
+    await boiler.warm(demo())
     boiler.publish("library/demo", "2", b"one", b"two")
-    await boiler.warm(_demo("1", "2"))
+    await boiler.warm(demo("1", "2"))
     assert boiler.downloads_of(b"one", b"two") == [1, 1]
 
 
@@ -161,16 +46,16 @@ async def test_of_an_index_only_the_chosen_platforms_are_brought(boiler: Boiler)
     boiler.publish_index(
         "library/demo", "1", linux_amd64=b"amd", linux_arm64_v8=b"arm", unknown_unknown=b"sbom"
     )
-    warm = await boiler.warm(_demo(), platforms=["linux/arm64"])
+    warm = await boiler.warm(demo(), platforms=["linux/arm64"])
     assert warm.state is WarmState.DONE
     assert boiler.kept([Digest.of(blob) for blob in (b"amd", b"arm", b"sbom")]) == [False, True, False]
-    await boiler.warm(_demo())
+    await boiler.warm(demo())
     assert boiler.kept([Digest.of(blob) for blob in (b"amd", b"arm", b"sbom")]) == [True, True, True]
 
 
 async def test_an_image_without_the_chosen_platforms_fails_and_says_what_there_is(boiler: Boiler) -> None:
     boiler.publish_index("library/demo", "1", linux_amd64=b"amd")
-    warm = await boiler.warm(_demo(), platforms=["linux/s390x", "linux/arm/v7"])
+    warm = await boiler.warm(demo(), platforms=["linux/s390x", "linux/arm/v7"])
     assert warm.failures == {
         "docker.io/library/demo:1": "docker.io/library/demo:1 is not there for linux/s390x, linux/arm/v7,"
         " but for linux/amd64"
@@ -210,7 +95,7 @@ async def test_one_failure_keeps_no_other_image_from_being_brought(boiler: Boile
     boiler.publish("library/demo", "1", b"one")
     with capture_logs() as lines:
         warm = await boiler.warm(
-            _demo("absent", "1"), Wanted("docker.io", "secret/x", ("1",)), Wanted("gone.io", "x", ("1",))
+            demo("absent", "1"), Wanted("docker.io", "secret/x", ("1",)), Wanted("gone.io", "x", ("1",))
         )
     assert (warm.state, warm.images, warm.warmed, warm.failed) == (WarmState.FAILED, 4, 1, 3)
     assert boiler.kept([Digest.of(b"one")]) == [True]
@@ -224,7 +109,7 @@ async def test_what_may_do_better_is_tried_once_more_at_the_end(boiler: Boiler) 
     boiler.publish("library/demo", "2", b"two")
     boiler.upstream.moods["GET library/demo 1"] = [UpstreamDown("500")]
     boiler.upstream.moods["GET library/demo absent"] = []
-    warm = await boiler.warm(_demo("absent", "1", "2"))
+    warm = await boiler.warm(demo("absent", "1", "2"))
     assert set(warm.failures) == {"docker.io/library/demo:absent"}
     asked = [
         what for what in boiler.upstream.asked if what.startswith("GET library/demo") and ":" not in what
@@ -236,7 +121,7 @@ async def test_what_may_do_better_is_tried_once_more_at_the_end(boiler: Boiler) 
 async def test_an_upstream_that_counts_too_many_requests_is_left_alone_for_a_while(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
     boiler.upstream.moods["GET library/demo 1"] = [RateLimited("429", 120), RateLimited("429")]
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     assert warm.state is WarmState.DONE
     assert sorted(pause for pause in boiler.clock.sleeps if pause > 10) == [120, 120]
 
@@ -244,7 +129,7 @@ async def test_an_upstream_that_counts_too_many_requests_is_left_alone_for_a_whi
 async def test_an_upstream_that_never_stops_counting_fails_the_image_at_last(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
     boiler.upstream.moods["GET library/demo 1"] = [RateLimited("429") for _ in range(100)]
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     assert warm.failures == {"docker.io/library/demo:1": "429"}
     assert max(boiler.clock.sleeps) == 3600
 
@@ -256,7 +141,7 @@ async def test_all_warms_together_keep_within_the_bound(boiler: Boiler) -> None:
     for number in range(3):
         await boiler.manifests.pull(Repository("docker.io", "library/demo"), Tag(str(number)))
     boiler.upstream.gate.clear()
-    warms = [boiler.order(_demo(str(number))) for number in range(3)]
+    warms = [boiler.order(demo(str(number))) for number in range(3)]
     await boiler.until(lambda: len(boiler.upstream.downloads) == boiler.at_once)
     for _ in range(100):
         await asyncio.sleep(0)
@@ -272,7 +157,7 @@ async def test_progress_tells_bytes_and_what_is_under_way(boiler: Boiler) -> Non
     await boiler.manifests.pull(Repository("docker.io", "library/demo"), Tag("1"))
     boiler.upstream.chunk = MIB
     boiler.upstream.gate.clear()
-    warm = boiler.order(_demo())
+    warm = boiler.order(demo())
     await boiler.until(lambda: len(boiler.upstream.downloads) == 1)
     progress = boiler.warms.progress(warm)
     assert progress is not None
@@ -285,7 +170,7 @@ async def test_progress_tells_bytes_and_what_is_under_way(boiler: Boiler) -> Non
 async def test_a_cancelled_warm_asks_for_nothing_more(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
     boiler.upstream.gate.clear()
-    warm = boiler.order(_demo("1", "2", "3", "4", "5", "6", "7", "8"))
+    warm = boiler.order(demo("1", "2", "3", "4", "5", "6", "7", "8"))
     await boiler.until(lambda: len(boiler.upstream.asked) == boiler.at_once)
     boiler.warms.cancel(warm.number)
     boiler.upstream.gate.set()
@@ -300,7 +185,7 @@ async def test_an_interrupted_warm_goes_on_after_a_restart_with_what_remains(boi
     boiler.publish("library/demo", "1", b"one")
     boiler.publish("library/demo", "2", b"two", b"three")
     boiler.upstream.left_waiting.add("2")
-    warm = boiler.order(_demo("1", "2"))
+    warm = boiler.order(demo("1", "2"))
     await boiler.until(lambda: warm.warmed == 1)
     await boiler.restart()
     boiler.upstream.left_waiting.clear()
@@ -316,13 +201,13 @@ async def test_an_interrupted_warm_goes_on_after_a_restart_with_what_remains(boi
 
 async def test_warms_that_ended_are_remembered_but_not_run_again(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
-    first = await boiler.warm(_demo("1", "absent"))
+    first = await boiler.warm(demo("1", "absent"))
     await boiler.restart()
     boiler.upstream.asked.clear()
     boiler.resume()
     await boiler.until(lambda: bool(boiler.warms.all()))
     assert boiler.warms.all() == [first]
-    assert boiler.order(_demo()).number == first.number + 1
+    assert boiler.order(demo()).number == first.number + 1
 
 
 async def test_what_was_written_badly_is_forgotten_with_a_warning(boiler: Boiler) -> None:
@@ -336,10 +221,10 @@ async def test_what_was_written_badly_is_forgotten_with_a_warning(boiler: Boiler
 
 async def test_a_stale_answer_is_not_taken_for_the_upstreams(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
-    await boiler.warm(_demo())
+    await boiler.warm(demo())
     boiler.clock.advance(4000)
     boiler.upstream.failure = UpstreamDown("it is gone")
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     assert warm.failures == {"docker.io/library/demo:1": "it is gone"}
 
 
@@ -347,7 +232,7 @@ async def test_a_full_disk_is_told(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", bytes(MIB))
     boiler.disk.free = 1000
     await boiler.ledger.survey()
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     [reason] = warm.failures.values()
     assert "the disk has no room for sha256:" in reason
 
@@ -355,7 +240,7 @@ async def test_a_full_disk_is_told(boiler: Boiler) -> None:
 async def test_wrong_bytes_are_told_and_not_kept(boiler: Boiler) -> None:
     boiler.publish("library/demo", "1", b"one")
     boiler.upstream.honest_after = 100
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     assert warm.failures == {
         "docker.io/library/demo:1": f"the upstream sent wrong bytes for {Digest.of(b'one')}"
     }
@@ -363,7 +248,7 @@ async def test_wrong_bytes_are_told_and_not_kept(boiler: Boiler) -> None:
 
 async def test_a_warm_that_crashes_does_not_seem_to_run_for_ever(boiler: Boiler) -> None:
     boiler.upstream.moods["GET"] = [ValueError("a mistake")]
-    warm = await boiler.warm(_demo())
+    warm = await boiler.warm(demo())
     assert warm.state is WarmState.FAILED
     assert [type(crash) for crash in boiler.crashes] == [ExceptionGroup]
     boiler.crashes.clear()
@@ -372,7 +257,7 @@ async def test_a_warm_that_crashes_does_not_seem_to_run_for_ever(boiler: Boiler)
 async def test_more_warms_than_can_be_kept_are_refused(boiler: Boiler) -> None:
     boiler.upstream.gate.clear()
     for _ in range(32):
-        boiler.order(_demo())
+        boiler.order(demo())
     with pytest.raises(Refused, match="32 warms are running"):
-        boiler.order(_demo())
+        boiler.order(demo())
     boiler.upstream.gate.set()

@@ -30,6 +30,8 @@ _SECONDS_BETWEEN_LOOKS = 0.3
     multiple=True,
     help="Fetch this one only, as linux/arm64; may be repeated.",
 )
+@click.option("--referrers", is_flag=True, help="Fetch signatures, SBOMs and the like as well.")
+@click.option("--only-signed", is_flag=True, help="Leave images alone that have no signature.")
 @click.option("--file", "lists", metavar="FILE", multiple=True, help="An image a line; - is standard input.")
 @click.option("--compose", "composes", metavar="FILE", multiple=True, help="A Compose file.")
 @click.option(
@@ -53,7 +55,8 @@ def command(*, api: ApiClient, detach: bool, as_json: bool, **options: Any) -> N
     images = _images(options)
     if not images:
         raise click.UsageError("expected an image, or a file that names some")
-    warm = api.call("POST", "/warms", {"images": images, "platforms": options["platforms"]})
+    choices = {name: options[name] for name in ("platforms", "referrers", "only_signed")}
+    warm = api.call("POST", "/warms", {"images": images, **choices})
     if not detach:
         warm = _watch(api, warm["id"])
     if as_json:
@@ -103,7 +106,8 @@ def _tell(warm: dict[str, Any]) -> None:
     if warm["state"] == "running":
         click.echo(f"warm {warm['id']} has begun")
     else:
+        unsigned = f", {warm['unsigned']} are not signed" if warm["unsigned"] else ""
         click.echo(
             f"warm {warm['id']} {warm['state']}: {warm['warmed']} of {warm['images']} images are there,"
-            f" {warm['failed']} failed"
+            f" {warm['failed']} failed{unsigned}"
         )

@@ -38,6 +38,12 @@ class SyncSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True
     platforms: Annotated[
         tuple[PlatformName, ...], Meta(description="Platforms, as linux/arm64/v8; none means all.")
     ] = ()
+    referrers: Annotated[
+        bool, Meta(description="Bring signatures, SBOMs and whatever else refers to the images as well.")
+    ] = False
+    only_signed: Annotated[
+        bool, Meta(description="Leave images alone that have no signature; whose it is, is not looked at.")
+    ] = False
     schedule: Annotated[
         CronExpression | None, Meta(description="When, as cron has it, in UTC: `0 3 * * *` is at three.")
     ] = None

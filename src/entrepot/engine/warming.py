@@ -5,26 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from enum import Enum, auto
 from typing import TypeVar
 
 from msgspec import Struct
 
 from entrepot.engine.blobs import Blobs
+from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.revalidation import Cache
 from entrepot.engine.sites import Sites
-from entrepot.errors import EntrepotError, ManifestNotHere, NotHere, RateLimited, Refused
+from entrepot.errors import EntrepotError, ManifestNotHere, NotHere, RateLimited, Refused, UpstreamDown
 from entrepot.oci.descriptor import Descriptor
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks, read_links
 from entrepot.oci.platform import Platform, takes
 from entrepot.oci.reference import Reference, Repository, Tag
+from entrepot.oci.referrers import attachment_tags, is_signature, read_referrers
 from entrepot.policy.access import may_pull
 from entrepot.policy.wanted import Wanted, choose_repositories, choose_tags, is_pattern
 from entrepot.ports.clock import Clock
 from entrepot.ports.metadata import StoredManifest
 
-__all__ = ["Image", "Tally", "Warming", "spread"]
+__all__ = ["Extent", "Image", "Tally", "Warming", "spread"]
 
 T = TypeVar("T")
 
@@ -41,6 +44,22 @@ class Image(Struct, frozen=True):
 
     def __str__(self) -> str:
         return f"{self.repository}{':' if isinstance(self.reference, Tag) else '@'}{self.reference}"
+
+
+class Extent(Struct, frozen=True):
+    """What of each image is brought, ``platforms`` none for all, and what besides: its ``referrers``."""
+
+    platforms: tuple[Platform, ...] = ()
+    referrers: bool = False
+    only_signed: bool = False
+
+
+class _Seek(Enum):
+    """Where to look for what refers to a manifest."""
+
+    NOWHERE = auto()
+    LIST = auto()
+    LIST_AND_TAGS = auto()
 
 
 @dataclass(slots=True)
@@ -61,11 +80,12 @@ class Warming:
     """
 
     def __init__(
-        self, sites: Sites, manifests: Manifests, blobs: Blobs, clock: Clock, *, at_once: int
+        self, sites: Sites, manifests: Manifests, blobs: Blobs, lists: Lists, clock: Clock, *, at_once: int
     ) -> None:
         self._sites = sites
         self._manifests = manifests
         self._blobs = blobs
+        self._lists = lists
         self._clock = clock
         self.at_once = at_once
         self._places = asyncio.Semaphore(at_once)
@@ -86,11 +106,20 @@ class Warming:
             found += [Image(repository, Tag(tag)) for tag in tags]
         return found
 
-    async def bring(self, image: Image, platforms: Sequence[Platform], tally: Tally) -> None:
-        """Return when an image can be pulled without its upstream; raise why that will not be."""
-        await self._bring(image, platforms, tally, 0)
+    async def bring(self, image: Image, extent: Extent, tally: Tally) -> bool:
+        """Return when an image can be pulled without its upstream; raise why that will not be.
 
-    async def _bring(self, image: Image, platforms: Sequence[Platform], tally: Tally, depth: int) -> None:
+        ``False`` stands for one that nobody has signed, where only signed ones are wanted.
+        """
+        if extent.only_signed and not await self._is_signed(image):
+            return False
+        seek = _Seek.LIST_AND_TAGS if extent.referrers else _Seek.NOWHERE
+        await self._bring(image, extent.platforms, tally, seek=seek)
+        return True
+
+    async def _bring(
+        self, image: Image, platforms: Sequence[Platform], tally: Tally, *, seek: _Seek, depth: int = 0
+    ) -> None:
         manifest = await self._ask(image.repository.upstream, lambda: self._pull(image))
         links = await asyncio.to_thread(read_links, manifest.content)
         children = _chosen(image, links, platforms)
@@ -101,11 +130,50 @@ class Warming:
         if depth < _DEEPEST:
             failures += await spread(
                 [Image(image.repository, child.digest) for child in children],
-                lambda child: self._bring(child, platforms, tally, depth + 1),
+                lambda child: self._bring(child, platforms, tally, seek=seek, depth=depth + 1),
+                self.at_once,
+            )
+            # What refers to an attachment is not sought by tags: that costs requests for next to nothing.
+            of_attached = _Seek.NOWHERE if seek is _Seek.NOWHERE else _Seek.LIST
+            failures += await spread(
+                await self._attached(image.repository, manifest.digest, seek),
+                lambda attached: self._bring(attached, (), tally, seek=of_attached, depth=depth + 1),
                 self.at_once,
             )
         if failures:
             raise failures[0]
+
+    async def _attached(self, repository: Repository, subject: Digest, seek: _Seek) -> list[Image]:
+        if seek is _Seek.NOWHERE:
+            return []
+        found = [Image(repository, digest) for digest, _ in await self._referrers(repository, subject)]
+        if seek is _Seek.LIST_AND_TAGS:
+            tagged = [Image(repository, Tag(tag)) for tag in attachment_tags(subject)]
+            found += [image for image in tagged if await self._is_there(image)]
+        return found
+
+    async def _is_signed(self, image: Image) -> bool:
+        """Tell whether there is a signature; whose it is, and whether it holds, is for clients to check."""
+        repository = image.repository
+        manifest = await self._ask(repository.upstream, lambda: self._pull(image))
+        listed = await self._referrers(repository, manifest.digest)
+        if any(is_signature(artifact_type) for _, artifact_type in listed):
+            return True
+        tags = filter(is_signature, attachment_tags(manifest.digest))
+        return any([await self._is_there(Image(repository, Tag(tag))) for tag in tags])
+
+    async def _referrers(self, repository: Repository, subject: Digest) -> list[tuple[Digest, str]]:
+        answer = await self._ask(repository.upstream, lambda: self._lists.referrers(repository, subject))
+        if answer.cache is Cache.STALE:
+            raise UpstreamDown(f"{repository.upstream} does not tell what refers to {repository}@{subject}")
+        return read_referrers(answer.value)
+
+    async def _is_there(self, image: Image) -> bool:
+        try:
+            await self._ask(image.repository.upstream, lambda: self._pull(image))
+        except NotHere:
+            return False
+        return True
 
     async def _keep(self, image: Image, blob: Descriptor, tally: Tally) -> None:
         size = blob.size or 0

@@ -12,9 +12,8 @@ from msgspec import Struct
 
 from entrepot.engine.fills import Fills
 from entrepot.engine.tasks import Tasks
-from entrepot.engine.warming import Image, Tally, Warming, spread
+from entrepot.engine.warming import Extent, Image, Tally, Warming, spread
 from entrepot.errors import EntrepotError, RateLimited, Refused, StoreFailed, UpstreamDown
-from entrepot.oci.platform import Platform
 from entrepot.policy.wanted import Wanted
 from entrepot.ports.blobs import Bookmark
 from entrepot.ports.clock import Clock
@@ -44,19 +43,21 @@ class Warm(Struct, kw_only=True):
     """``origin`` says who ordered it; times are epoch seconds.
 
     ``failures`` tells why images are not here, or why it is not known which are wanted; of one that
-    has ended, the first thousand.  ``done`` names those that are here, while it runs.
+    has ended, the first thousand.  ``done`` names those that are here, while it runs.  ``unsigned``
+    counts those that are not wanted for the lack of a signature.
     """
 
     number: int
     origin: str
     wanted: tuple[Wanted, ...]
-    platforms: tuple[Platform, ...]
+    extent: Extent
     begun_at: float
     ended_at: float | None = None
     state: WarmState = WarmState.RUNNING
     images: int = 0
     warmed: int = 0
     failed: int = 0
+    unsigned: int = 0
     size: int = 0
     failures: dict[str, str] = msgspec.field(default_factory=dict)
     done: set[str] = msgspec.field(default_factory=set)
@@ -86,6 +87,7 @@ class _Run:
     known: set[str] = field(default_factory=set)
     given_up: set[str] = field(default_factory=set)
     """Images that another try would bring no better."""
+    unsigned: set[str] = field(default_factory=set)
     current: dict[str, None] = field(default_factory=dict)
 
 
@@ -127,7 +129,7 @@ class Warms:
         if self._warms or self._begun:
             await self._write()
 
-    def begin(self, wanted: Sequence[Wanted], platforms: Sequence[Platform], origin: str) -> Warm:
+    def begin(self, wanted: Sequence[Wanted], extent: Extent, origin: str) -> Warm:
         """Order a warm; raise ``Refused`` where too many run."""
         if len(self._runs) >= _MOST_RUNNING:
             raise Refused(f"{len(self._runs)} warms are running: wait for one to end, or cancel it")
@@ -136,7 +138,7 @@ class Warms:
             number=number,
             origin=origin,
             wanted=tuple(wanted),
-            platforms=tuple(platforms),
+            extent=extent,
             begun_at=self._clock.now(),
         )
         self._warms[number] = warm
@@ -241,7 +243,7 @@ class Warms:
         await spread(pending, resolve, self._warming.at_once)
         run.known.update(map(str, images))
         run.warm.images = len(run.known)
-        over = run.warm.done | run.given_up
+        over = run.warm.done | run.given_up | run.unsigned
         todo = [image for image in images if str(image) not in over]
         await spread(todo, bring, self._warming.at_once)
         return list(again)
@@ -250,7 +252,7 @@ class Warms:
         name, warm = str(image), run.warm
         run.current[name] = None
         try:
-            await self._warming.bring(image, warm.platforms, run.tally)
+            is_wanted = await self._warming.bring(image, warm.extent, run.tally)
         except EntrepotError as failure:
             self._note_failure(run, name, failure)
             return failure
@@ -258,8 +260,8 @@ class Warms:
             run.current.pop(name, None)
         warm.failures.pop(name, None)
         warm.failed = len(warm.failures)
-        warm.done.add(name)
-        warm.warmed = len(warm.done)
+        (warm.done if is_wanted else run.unsigned).add(name)
+        warm.warmed, warm.unsigned = len(warm.done), len(run.unsigned)
         self._changed.set()
         return None
 
@@ -281,6 +283,7 @@ class Warms:
         self._metrics.warms(state).inc()
         self._metrics.warmed_images("warmed").inc(warm.warmed)
         self._metrics.warmed_images("failed").inc(warm.failed)
+        self._metrics.warmed_images("unsigned").inc(warm.unsigned)
         log.info(
             "warm_ended",
             number=warm.number,
@@ -289,6 +292,7 @@ class Warms:
             images=warm.images,
             warmed=warm.warmed,
             failed=warm.failed,
+            unsigned=warm.unsigned,
             bytes=warm.size,
             seconds=round(warm.ended_at - warm.begun_at, 3),
             failures=dict(failures[:_MOST_LOGGED]),

@@ -7,9 +7,10 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from entrepot.config.schema import Settings, SyncSettings
+from entrepot.engine.warming import Extent
 from entrepot.engine.warms import Warms
 from entrepot.errors import Refused
-from entrepot.oci.platform import Platform, parse_platform
+from entrepot.oci.platform import parse_platform
 from entrepot.policy.cron import Cron, Every, Schedule, due_at
 from entrepot.policy.routing import DOCKER_HUB
 from entrepot.policy.wanted import Wanted, is_pattern
@@ -28,7 +29,7 @@ class Sync:
     name: str
     schedule: Schedule
     wanted: tuple[Wanted, ...]
-    platforms: tuple[Platform, ...]
+    extent: Extent
 
     @property
     def origin(self) -> str:
@@ -42,7 +43,11 @@ def planned(settings: Settings) -> list[Sync]:
             configured.name,
             Cron(configured.schedule) if configured.schedule else Every(configured.poll_interval or math.inf),
             tuple(_wanted(configured)),
-            tuple(map(parse_platform, configured.platforms)),
+            Extent(
+                tuple(map(parse_platform, configured.platforms)),
+                referrers=configured.referrers,
+                only_signed=configured.only_signed,
+            ),
         )
         for configured in settings.sync
     ]
@@ -78,7 +83,7 @@ class Syncs:
         if not is_due or self._warms.is_running(sync.origin):
             return
         try:
-            self._warms.begin(sync.wanted, sync.platforms, sync.origin)
+            self._warms.begin(sync.wanted, sync.extent, sync.origin)
         except Refused as refusal:
             log.warning("sync_delayed", sync=sync.name, reason=str(refusal))
         else:

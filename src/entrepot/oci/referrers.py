@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 
 import msgspec
@@ -9,9 +10,31 @@ import msgspec
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.media_type import OCI_INDEX
 
-__all__ = ["EMPTY_INDEX", "InvalidIndex", "fallback_tag", "filter_referrers", "merge_referrers"]
+__all__ = [
+    "EMPTY_INDEX",
+    "InvalidIndex",
+    "attachment_tags",
+    "fallback_tag",
+    "filter_referrers",
+    "is_attachment_tag",
+    "is_signature",
+    "merge_referrers",
+    "read_referrers",
+]
 
 EMPTY_INDEX = msgspec.json.encode({"schemaVersion": 2, "mediaType": OCI_INDEX, "manifests": []})
+
+
+# What cosign attaches by tags, where it does not use referrers (sigstore/cosign, "Signature Specification").
+_SIGNATURE_SUFFIX = ".sig"
+_SUFFIXES = (_SIGNATURE_SUFFIX, ".att", ".sbom")
+_ATTACHMENT_TAG = re.compile(r"sha(?:256|512)-[0-9a-f]{64}(?:\.(?:sig|att|sbom))?")
+# Notation's, cosign's, and sigstore's bundles of any version.
+_SIGNATURE_TYPES = (
+    "application/vnd.cncf.notary.signature",
+    "application/vnd.dev.cosign.artifact.sig.",
+    "application/vnd.dev.sigstore.bundle.",
+)
 
 
 class InvalidIndex(ValueError):
@@ -29,6 +52,27 @@ def fallback_tag(subject: Digest) -> str:
     The specification cuts the algorithm to 32 characters and the hex to 64, so that it is a tag.
     """
     return f"{subject.algorithm[:32]}-{subject.hex[:64]}"
+
+
+def attachment_tags(subject: Digest) -> list[str]:
+    """Return the tags by which cosign attaches signatures, attestations and SBOMs."""
+    return [fallback_tag(subject) + suffix for suffix in _SUFFIXES]
+
+
+def is_attachment_tag(tag: str) -> bool:
+    """Tell whether a tag holds what refers to an image, and is no image itself."""
+    return _ATTACHMENT_TAG.fullmatch(tag) is not None
+
+
+def is_signature(reference: str) -> bool:
+    """Tell whether the type of an artifact, or the tag of an attachment, is that of a signature."""
+    return reference.startswith(_SIGNATURE_TYPES) or reference.endswith(_SIGNATURE_SUFFIX)
+
+
+def read_referrers(index: bytes) -> list[tuple[Digest, str]]:
+    """Return digests and types of artifacts; raise ``InvalidIndex``."""
+    _, manifests = _read(index)
+    return [(Digest.parse(referrer.digest), referrer.artifact_type or "") for _, referrer in manifests]
 
 
 def filter_referrers(index: bytes, artifact_type: str | None) -> bytes:

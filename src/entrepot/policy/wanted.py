@@ -11,6 +11,7 @@ from msgspec import Struct
 from entrepot.oci.digest import Digest
 from entrepot.oci.image_reference import ImageReference
 from entrepot.oci.reference import Repository, split_host
+from entrepot.oci.referrers import is_attachment_tag
 from entrepot.policy.routing import DOCKER_HUB, NameInvalid, NoSuchUpstream, UpstreamTable, resolve
 from entrepot.policy.versions import parse_range, parse_version
 
@@ -24,6 +25,7 @@ class Wanted(Struct, frozen=True, omit_defaults=True):
 
     A tag is chosen that one of ``tags`` matches, none of ``exclude`` does, and the whole of which
     ``tag_regex`` and ``semver`` take.  What is not given takes every tag; a ``digest`` needs none.
+    Tags that hold signatures of images are no images.
     """
 
     upstream: str
@@ -64,6 +66,7 @@ def choose_tags(wanted: Wanted, tags: Iterable[str]) -> list[str]:
         version = parse_version(tag) if versions is not None else None
         return (
             (not wanted.tags or _matches(tag, wanted.tags))
+            and not is_attachment_tag(tag)
             and not _matches(tag, wanted.exclude)
             and (regex is None or regex.fullmatch(tag) is not None)
             and (versions is None or (version is not None and versions.takes(version)))

@@ -153,7 +153,7 @@ class Metrics:
         self.warms = counter("warms_total", "outcome", "Warms that ended: done, failed, cancelled.")
         self.warms_running = gauge("warms_running", "", "Warms that run.")
         self.warmed_images = counter(
-            "warmed_images_total", "outcome", "Images of ended warms: warmed, failed."
+            "warmed_images_total", "outcome", "Images of ended warms: warmed, failed, unsigned."
         )
         self.scrubbed = counter(
             "scrubbed_total", "content verdict", "Content read again: right, dropped, gone, failed."

@@ -139,7 +139,7 @@ class RegistryContent:
     def referrers(self, repository: str, subject: str) -> list[dict[str, Any]]:
         """List descriptors of the manifests that name ``subject``."""
         return [
-            _descriptor(manifest.media_type, digest, len(manifest.content))
+            _descriptor(manifest.media_type, digest, len(manifest.content)) | _artifact_type(manifest.content)
             for digest, manifest in self._look_up(repository).manifests.items()
             if (link := read_links(manifest.content).subject) is not None and str(link.digest) == subject
         ]
@@ -149,6 +149,13 @@ class RegistryContent:
 
     def _look_up(self, repository: str) -> _Repository:
         return self._repositories.get(repository) or _Repository()
+
+
+def _artifact_type(manifest: bytes) -> dict[str, str]:
+    """Tell it as a list of referrers does (distribution-spec, "Listing Referrers")."""
+    document = json.loads(manifest)
+    kind = document.get("artifactType") or document.get("config", {}).get("mediaType")
+    return {} if kind is None else {"artifactType": kind}
 
 
 def _descriptor(media_type: str, digest: Digest, size: int) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -117,7 +118,13 @@ class ScriptedUpstream:
     async def referrers(self, repository: str, digest: Digest) -> bytes:
         self._ask(f"REFERRERS {repository} {digest}")
         await self.gate.wait()
-        return b'{"schemaVersion":2,"manifests":[]}'
+        kept = [content for (name, _), content in self.manifests.items() if name == repository]
+        referring = [
+            {"digest": str(Digest.of(content)), "artifactType": json.loads(content).get("artifactType")}
+            for content in kept
+            if json.loads(content).get("subject", {}).get("digest") == str(digest)
+        ]
+        return json.dumps({"schemaVersion": 2, "manifests": referring}).encode()
 
     async def _manifest(self, method: str, repository: str, reference: Reference) -> bytes:
         self._ask(f"{method} {repository} {reference}")

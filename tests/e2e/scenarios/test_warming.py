@@ -19,6 +19,7 @@ from entrepot.testing.registry_content import Image
 from entrepot.testing.registry_wire import Fault
 
 Warm = Callable[..., subprocess.CompletedProcess[str]]
+NOTATION = "application/vnd.cncf.notary.signature"
 AMD, ARM = "linux/amd64", "linux/arm64"
 
 
@@ -64,6 +65,29 @@ def test_what_was_warmed_is_pulled_without_the_upstream(
     upstream.from_thread(upstream.stop())
     assert _pull(cache, "library/one", "1", first[ARM]) == {200}
     assert _pull(cache, "team/two", "2", second[ARM]) == {200}
+
+
+def test_signed_images_can_be_verified_without_the_upstream(
+    cache: CacheProgram, upstream: FakeRegistry, warm: Warm
+) -> None:
+    content = upstream.content
+    signed = content.add_image("library/app", "1", layers=[b"signed"])
+    tagged = content.add_image("library/app", "2", layers=[b"tagged"])
+    unsigned = content.add_image("library/app", "3", layers=[b"unsigned"])
+    signature = content.add_image(
+        "library/app", layers=[b"{}"], subject=signed.digest, artifact_type=NOTATION, config=b"of notation"
+    )
+    content.add_image("library/app", f"sha256-{tagged.digest.hex}.sig", layers=[b"of cosign"])
+    upstream.behaviour.referrers_api = True
+    done = warm("--only-signed", "--referrers", "app:*")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "warm 1 done: 2 of 3 images are there, 0 failed, 1 are not signed\n"
+    assert upstream.count("blob", containing=str(unsigned.layers[0])) == 0
+    upstream.from_thread(upstream.stop())
+    listed = ask(cache.url, f"/v2/library/app/referrers/{signed.digest}").body
+    assert [one["digest"] for one in json.loads(listed)["manifests"]] == [str(signature.digest)]
+    assert _pull(cache, "library/app", str(signature.digest), signature) == {200}
+    assert ask(cache.url, f"/v2/library/app/manifests/sha256-{tagged.digest.hex}.sig").status == 200
 
 
 def test_images_are_read_from_files_of_every_kind(

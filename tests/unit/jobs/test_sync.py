@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 
 from entrepot.config.schema import Settings, SyncSettings
 from entrepot.config.units import Seconds
+from entrepot.engine.warming import Extent
 from entrepot.engine.warms import Warms
 from entrepot.errors import Refused
 from entrepot.jobs.sync import Sync, Syncs, planned
@@ -18,8 +19,8 @@ from entrepot.policy.wanted import Wanted
 from entrepot.testing.virtual_clock import VirtualClock
 
 WANTED = (Wanted("docker.io", "library/alpine", ("3",)),)
-NIGHTLY = Sync("nightly", Cron("0 3 * * *"), WANTED, ())
-HOURLY = Sync("hourly", Every(3600), WANTED, ())
+NIGHTLY = Sync("nightly", Cron("0 3 * * *"), WANTED, Extent())
+HOURLY = Sync("hourly", Every(3600), WANTED, Extent())
 
 
 def _at(text: str) -> float:
@@ -36,7 +37,7 @@ class Notebook:
         self.running: set[str] = set()
         self.refuses = False
 
-    def begin(self, wanted: Sequence[Wanted], _platforms: Sequence[Platform], origin: str) -> None:
+    def begin(self, wanted: Sequence[Wanted], _extent: Extent, origin: str) -> None:
         if self.refuses:
             raise Refused("too many run")
         assert tuple(wanted) == WANTED
@@ -121,6 +122,8 @@ def test_what_is_configured_is_planned() -> None:
         semver="^3",
         exclude_tags=("*-rc*",),
         platforms=("linux/amd64", "linux/arm64/v8"),
+        referrers=True,
+        only_signed=True,
         schedule="0 3 * * *",
     )
     hourly = SyncSettings(
@@ -134,6 +137,7 @@ def test_what_is_configured_is_planned() -> None:
             Wanted("docker.io", "library/alpine", ("3.*",), None, "^3", ("*-rc*",)),
             Wanted("docker.io", "team/*", ("3.*",), None, "^3", ("*-rc*",)),
         ),
-        (Platform("linux", "amd64"), Platform("linux", "arm64")),
+        Extent((Platform("linux", "amd64"), Platform("linux", "arm64")), referrers=True, only_signed=True),
     )
+    assert other.extent == Extent()
     assert (other.schedule, other.wanted) == (Every(3600), (Wanted("ghcr.io", "one"),))

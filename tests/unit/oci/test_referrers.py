@@ -11,9 +11,13 @@ from entrepot.oci.reference import Tag, parse_reference
 from entrepot.oci.referrers import (
     EMPTY_INDEX,
     InvalidIndex,
+    attachment_tags,
     fallback_tag,
     filter_referrers,
+    is_attachment_tag,
+    is_signature,
     merge_referrers,
+    read_referrers,
 )
 
 A, B, C = (str(Digest.of(content)) for content in (b"a", b"b", b"c"))
@@ -35,6 +39,35 @@ def test_the_fallback_tag_is_a_tag(algorithm: str) -> None:
     tag = fallback_tag(digest)
     assert tag == f"{algorithm}-{digest.hex[:64]}"
     assert parse_reference(tag) == Tag(tag)
+
+
+def test_attachments_of_cosign_are_tags_and_known_as_such() -> None:
+    digest = Digest.of(b"subject")
+    tags = attachment_tags(digest)
+    assert tags == [f"sha256-{digest.hex}.{kind}" for kind in ("sig", "att", "sbom")]
+    assert [is_attachment_tag(tag) for tag in (*tags, fallback_tag(digest))] == [True] * 4
+    assert [is_signature(tag) for tag in tags] == [True, False, False]
+    others = ("sha256", "sha256-abc.sig", f"sha256-{digest.hex}.tar", f"v1-sha256-{digest.hex}", "1.0.sig")
+    assert not any(map(is_attachment_tag, others))
+
+
+@pytest.mark.parametrize(
+    ("artifact_type", "signs"),
+    [
+        ("application/vnd.cncf.notary.signature", True),
+        ("application/vnd.dev.cosign.artifact.sig.v1+json", True),
+        ("application/vnd.dev.sigstore.bundle.v0.3+json", True),
+        ("application/spdx+json", False),
+        ("", False),
+    ],
+)
+def test_signatures_are_known_by_their_types(artifact_type: str, *, signs: bool) -> None:
+    assert is_signature(artifact_type) is signs
+
+
+def test_a_list_tells_digests_and_types() -> None:
+    index = _index({"digest": A, "artifactType": "sbom"}, {"digest": B})
+    assert read_referrers(index) == [(Digest.parse(A), "sbom"), (Digest.parse(B), "")]
 
 
 def test_the_empty_list_is_an_index() -> None:

@@ -13,6 +13,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import Meta, Struct
 
 from entrepot.engine import warms as engine
+from entrepot.engine.warming import Extent
 from entrepot.engine.warms import WarmProgress, WarmState
 from entrepot.errors import NotHere, Refused
 from entrepot.http.api.actions import recorded
@@ -39,16 +40,20 @@ class Order(Struct, forbid_unknown_fields=True):
     """What to fetch: `images` as people name them (`alpine`, `ghcr.io/o/n:v1`, `n@sha256:...`).
 
     A tag may be a pattern (`nginx:1.2*`). Without `platforms` (`linux/arm64`), all of them are fetched.
+    With `referrers`, so is what refers to them: signatures, SBOMs. `only_signed` leaves others alone.
     """
 
     images: Annotated[list[ImageText], Meta(min_length=1, max_length=10_000)]
     platforms: Annotated[list[PlatformText], Meta(max_length=100)] = []
+    referrers: bool = False
+    only_signed: bool = False
 
 
 class Warm(Struct):
     """`images` grows until all tags are listed, `size` until all manifests are read.
 
     `size` and `done` are bytes of blobs, all and those that are here; what images share counts for each.
+    `unsigned` are those that are left alone, where only signed ones are wanted.
     `paused_seconds`: how long an upstream that counts too many requests is still left alone.
     """
 
@@ -56,11 +61,14 @@ class Warm(Struct):
     origin: str
     state: WarmState
     platforms: list[str]
+    referrers: bool
+    only_signed: bool
     begun_at: datetime
     ended_at: datetime | None
     images: int
     warmed: int
     failed: int
+    unsigned: int
     size: int
     done: int
     current: list[str]
@@ -97,11 +105,12 @@ async def order_warm(request: TheRequest, data: JSONBody[Order], parts: TheParts
     What of it fails, is told by the warm.
     """
     wanted = [_wanted(text, number, parts.sites.table) for number, text in enumerate(data.images)]
-    platforms = [_platform(text, number) for number, text in enumerate(data.platforms)]
+    platforms = tuple(_platform(text, number) for number, text in enumerate(data.platforms))
+    extent = Extent(platforms, referrers=data.referrers, only_signed=data.only_signed)
     with recorded(parts, request, "warm") as detail:
         detail |= {"images": len(wanted), "first": str(wanted[0])}
         try:
-            warm = parts.warms.begin(wanted, platforms, request.user.name)
+            warm = parts.warms.begin(wanted, extent, request.user.name)
         except Refused as refusal:
             raise HTTPException(str(refusal), status_code=HTTPStatus.CONFLICT) from refusal
         detail["warm"] = warm.number
@@ -148,12 +157,15 @@ def _show(warm: engine.Warm, parts: Parts, kind: type[W], **details: Any) -> W:
         id=warm.number,
         origin=warm.origin,
         state=warm.state,
-        platforms=[str(platform) for platform in warm.platforms],
+        platforms=[str(platform) for platform in warm.extent.platforms],
+        referrers=warm.extent.referrers,
+        only_signed=warm.extent.only_signed,
         begun_at=moment(warm.begun_at),
         ended_at=None if warm.ended_at is None else moment(warm.ended_at),
         images=warm.images,
         warmed=warm.warmed,
         failed=warm.failed,
+        unsigned=warm.unsigned,
         size=progress.size,
         done=progress.done,
         current=progress.current,
