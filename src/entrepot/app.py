@@ -1,4 +1,4 @@
-"""The composition root: the only module that knows which parts stand behind the ports."""
+"""The composition root of the cache: here it is known which parts stand behind the ports."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ import gc
 import secrets
 import signal
 import sys
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager, closing
+from collections.abc import Callable, Mapping
+from contextlib import AsyncExitStack, closing
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ import uvloop
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.bounds import bounds_on
 from entrepot.config.certificates import load_pair, server_context
-from entrepot.config.data_folder import find_data_folder, is_writable, prepare_data_folder
+from entrepot.config.data_folder import is_writable, prepare_data_folder
 from entrepot.config.restart import waiting_for_restart
 from entrepot.config.rules import pull_rules, retention_rules, tag_rules, trusted_proxies
 from entrepot.config.schema import Settings
@@ -61,7 +61,6 @@ from entrepot.jobs.sync import Syncs, planned
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.routing import UpstreamTable
-from entrepot.ports.blobs import Pace
 from entrepot.storage.ballast import Ballast
 from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.disk import FilesystemDisk
@@ -76,7 +75,7 @@ from entrepot.telemetry.otlp import exporting
 from entrepot.telemetry.trace import trace
 from entrepot.upstream.registry import RegistryUpstream
 
-__all__ = ["scrubbing", "serve"]
+__all__ = ["serve"]
 
 _FLUSH_SECONDS, _LAG_SECONDS, _EXPIRE_SECONDS = 5.0, 1.0, 1.0
 _RECONCILE_SECONDS = 6 * 3600.0
@@ -102,18 +101,6 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
             return uvloop.run(_run(settings, reload, folder, lines, events))
         finally:
             lock.release()
-
-
-@asynccontextmanager
-async def scrubbing(data: str | None, pace: Pace) -> AsyncGenerator[tuple[Scrub, int]]:
-    """Open the content of a folder to be scrubbed, though a server may run on it; tell its size in bytes."""
-    folder = find_data_folder(data)
-    async with AsyncExitStack() as ending:
-        store = FilesystemBlobs(folder)
-        ending.callback(store.close)
-        metadata = SqlMetadata.visit(folder / "entrepot.db")
-        ending.push_async_callback(metadata.close)
-        yield Scrub(store, metadata, pace), metadata.stored_bytes()
 
 
 async def _run(

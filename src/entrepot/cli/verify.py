@@ -15,7 +15,6 @@ from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from entrepot.app import scrubbing
 from entrepot.cli.options import config_option
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
@@ -23,6 +22,7 @@ from entrepot.engine.scrub import Finding, Kind, Scrub, Verdict
 from entrepot.errors import EntrepotError
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.reference import InvalidName, Repository, check_name
+from entrepot.standalone import scrubbing
 
 __all__ = ["command"]
 

@@ -1,0 +1,41 @@
+"""The composition root of what works without a server: content read again, upstreams tried."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from entrepot.config.data_folder import find_data_folder
+from entrepot.config.schema import UpstreamSettings
+from entrepot.engine.scrub import Scrub
+from entrepot.jobs.clock import SystemClock
+from entrepot.metadata.sql import SqlMetadata
+from entrepot.ports.blobs import Pace
+from entrepot.ports.condition import InspectedUpstream
+from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.telemetry.metrics import Metrics
+from entrepot.upstream.registry import RegistryUpstream
+
+__all__ = ["scrubbing", "trying"]
+
+
+@asynccontextmanager
+async def scrubbing(data: str | None, pace: Pace) -> AsyncGenerator[tuple[Scrub, int]]:
+    """Open the content of a folder to be scrubbed, though a server may run on it; tell its size in bytes."""
+    folder = find_data_folder(data)
+    async with AsyncExitStack() as ending:
+        store = FilesystemBlobs(folder)
+        ending.callback(store.close)
+        metadata = SqlMetadata.visit(folder / "entrepot.db")
+        ending.push_async_callback(metadata.close)
+        yield Scrub(store, metadata, pace), metadata.stored_bytes()
+
+
+@asynccontextmanager
+async def trying(name: str, settings: UpstreamSettings) -> AsyncGenerator[InspectedUpstream]:
+    """Make an upstream to be tried; raise ``SettingsInvalid`` where its files are of no use."""
+    upstream = RegistryUpstream(name, settings, SystemClock(), Metrics())
+    try:
+        yield upstream
+    finally:
+        await upstream.close()
