@@ -13,10 +13,11 @@ from entrepot.metadata.sql import SqlMetadata
 from entrepot.ports.blobs import Pace
 from entrepot.ports.condition import InspectedUpstream
 from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.storage.lock import holder_of
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream.registry import RegistryUpstream
 
-__all__ = ["scrubbing", "trying"]
+__all__ = ["holder_of", "scrubbing", "trying"]
 
 
 @asynccontextmanager

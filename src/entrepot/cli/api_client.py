@@ -23,7 +23,7 @@ from entrepot.config.load import load_settings
 from entrepot.config.schema import Settings
 from entrepot.errors import SettingsInvalid
 
-__all__ = ["Answer", "ApiClient", "ApiFailed", "NotDone", "connect"]
+__all__ = ["Answer", "ApiClient", "ApiFailed", "NotDone", "connect", "own_client", "token_of"]
 
 _DEADLINE = 60.0
 _MADE_AT_FIRST_START = "admin-token"
@@ -151,14 +151,31 @@ def connect(
 ) -> ApiClient:
     """Call the cache at ``url``, else the one that the configuration describes, with its token."""
     settings = load_settings(file, os.environ, {})
-    token = _token(settings, token_file)
+    token = token_of(settings, token_file)
     if url is None:
-        return ApiClient(_own_url(settings), token, _own_trust(settings), within=within)
+        return own_client(settings, token, within=within)
     try:
         trust = ssl.create_default_context(cafile=ca_file) if ca_file else None
     except ssl.SSLError as error:
         raise ApiFailed(f"{ca_file} is no PEM file of certificates") from error
     return ApiClient(url, token, trust, within=within)
+
+
+def own_client(settings: Settings, token: str, *, within: float = _DEADLINE) -> ApiClient:
+    """Call the cache that the settings describe."""
+    return ApiClient(_own_url(settings), token, _own_trust(settings), within=within)
+
+
+def token_of(settings: Settings, token_file: Path | None = None) -> str:
+    """Return the administrator's token; raise ``ApiFailed`` where it cannot be read."""
+    if token_file is None and settings.admin.token is not None:
+        return settings.admin.token.reveal()
+    configured = Path(settings.admin.token_file) if settings.admin.token_file else None
+    try:
+        path = token_file or configured or find_data_folder(settings.data) / _MADE_AT_FIRST_START
+        return path.read_text(encoding="utf-8").strip()
+    except (SettingsInvalid, OSError, UnicodeDecodeError) as error:
+        raise ApiFailed(f"the administrator's token cannot be read: {error}; see --token-file") from error
 
 
 def _checked(url: str) -> SplitResult:
@@ -199,17 +216,6 @@ def _complaint(problem: dict[str, Any]) -> str:
     """Say what a problem document says."""
     faults = [f"{fault.get('key') or 'request'}: {fault['message']}" for fault in problem.get("errors", ())]
     return "\n".join([str(problem.get("detail") or problem.get("title")), *faults])
-
-
-def _token(settings: Settings, token_file: Path | None) -> str:
-    if token_file is None and settings.admin.token is not None:
-        return settings.admin.token.reveal()
-    configured = Path(settings.admin.token_file) if settings.admin.token_file else None
-    try:
-        path = token_file or configured or find_data_folder(settings.data) / _MADE_AT_FIRST_START
-        return path.read_text(encoding="utf-8").strip()
-    except (SettingsInvalid, OSError, UnicodeDecodeError) as error:
-        raise ApiFailed(f"the administrator's token cannot be read: {error}; see --token-file") from error
 
 
 def _own_url(settings: Settings) -> str:

@@ -26,6 +26,7 @@ _COMMANDS = {
     "verify": "Read stored content again and drop what is wrong.",
     "events": "Show what the cache's log said lately.",
     "audit": "Show who asked what of the cache, and who did what to it.",
+    "doctor": "Check what a cache needs here, and say what to do.",
     "config": "Check and show the configuration.",
     "client-config": "Print the files that point a host at the cache.",
 }

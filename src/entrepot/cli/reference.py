@@ -19,9 +19,9 @@ can be called so; 130 ended by Ctrl-C. Complaints go to standard error, with `--
 
 ## Which cache
 
-`entrepot serve`, `verify`, `config` and `client-config` work on this machine. All other commands call a
-running cache by its [admin API](api.md): the one that the configuration describes, or any other by its URL
-and its administrator's [token](api.md#the-token).
+`entrepot serve`, `verify`, `doctor`, `config` and `client-config` work on this machine. All other commands
+call a running cache by its [admin API](api.md): the one that the configuration describes, or any other by its
+URL and its administrator's [token](api.md#the-token).
 
 ```sh
 export ENTREPOT_URL=https://cache.example:5000 ENTREPOT_TOKEN_FILE=~/cache-token

@@ -15,6 +15,7 @@ from entrepot.cli.upstreams import again, rate_limit_of
 __all__ = ["command", "troubles"]
 
 _LOW_RATE_LIMIT = 0.2
+_WRONG_CLOCK_SECONDS = 30.0
 _FULL_DISK = 0.02
 """Share of what may be held that is to be left on the disk."""
 
@@ -64,6 +65,10 @@ def _troubles_of(upstream: dict[str, Any]) -> Iterator[str]:
             yield f"{name}: {endpoint['url']} is {endpoint['state']}, asked again {again(endpoint)}{failure}"
     if upstream["credential"] == "refused":
         yield f"{name}: its credential is refused: {upstream['credential_refusal'] or 'check it'}"
+    ahead = upstream["clock_ahead_seconds"]
+    if ahead is not None and abs(ahead) > _WRONG_CLOCK_SECONDS:
+        told = f"{abs(ahead):.0f} s {'ahead of' if ahead > 0 else 'behind'}"
+        yield f"{name}: the cache's clock is {told} that of the upstream: set it, or tokens are not valid"
     if limit and limit["remaining"] < limit["limit"] * _LOW_RATE_LIMIT:
         yield f"{name}: {rate_limit_of(upstream)}; a credential of your own may raise the limit"
 

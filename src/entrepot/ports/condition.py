@@ -64,12 +64,17 @@ class EndpointCondition(Struct, frozen=True):
 
 
 class Condition(Struct, frozen=True):
-    """``refusal``: why the credential was refused.  ``budget``: ``None`` where the upstream tells none."""
+    """``refusal``: why the credential was refused.  ``budget``: ``None`` where the upstream tells none.
+
+    ``clock_ahead``: seconds by which this machine's clock was ahead of the upstream's when it last
+    answered, to a second; ``None`` where it does not tell the time.
+    """
 
     endpoints: Sequence[EndpointCondition]
     credential: CredentialStanding
     refusal: str | None
     budget: Budget | None
+    clock_ahead: float | None
 
 
 class Trial(Struct, frozen=True):

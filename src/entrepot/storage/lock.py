@@ -9,7 +9,7 @@ from pathlib import Path
 
 from entrepot.errors import StoreFailed
 
-__all__ = ["FolderLock"]
+__all__ = ["FolderLock", "holder_of"]
 
 
 class FolderLock:
@@ -30,6 +30,27 @@ class FolderLock:
 
     def release(self) -> None:
         os.close(self._fd)
+
+
+def holder_of(folder: Path) -> str | None:
+    """Tell which process holds a folder, ``unknown`` if it does not say, and ``None`` where none does.
+
+    Nothing is made or written; a process that starts just then may find the folder in use.
+    """
+    path = folder / "entrepot.lock"
+    try:
+        fd = os.open(path if path.exists() else folder, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return _holder(fd)
+    except OSError:  # A file system without locks.
+        return None
+    finally:
+        os.close(fd)
+    return None
 
 
 def _opened(folder: Path) -> int:

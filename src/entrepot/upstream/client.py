@@ -85,7 +85,7 @@ class Client:
         authorization = await self._authorizer.expected(endpoint, name)
         for may_be_challenged in (True, False):
             async with self._followed(endpoint, wish, authorization) as (response, url):
-                self._note_limit(response)
+                self._note(response)
                 if 200 <= response.status < 300:
                     self._authorizer.accepted(endpoint, authorization)
                     yield response
@@ -118,8 +118,9 @@ class Client:
                 url = _target(url, response.headers.get("location", ""))
         raise UpstreamDown(f"{wish} at {endpoint.host}: more than {_MOST_REDIRECTS} redirects")
 
-    def _note_limit(self, response: Response) -> None:
+    def _note(self, response: Response) -> None:
         now = self._clock.now()
+        self._standing.dated(response.headers, now)
         if (limit := rate_limit(response.headers, now)) is not None:
             self.observer.told(limit)
             self._standing.told(limit, now)

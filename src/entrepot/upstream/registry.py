@@ -119,7 +119,9 @@ class RegistryUpstream:
             for one in self._endpoints
         ]
         standing = self._standing
-        return Condition(endpoints, standing.credential, standing.refusal, standing.budget)
+        return Condition(
+            endpoints, standing.credential, standing.refusal, standing.budget, standing.clock_ahead
+        )
 
     async def try_out(self) -> list[Trial]:
         # It has no token and knows no challenge, so that it finds out what the credential is worth now.

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
+
 from entrepot.ports.condition import Budget, CredentialStanding
 from entrepot.upstream.answers import RateLimit
 
 __all__ = ["Standing"]
+
+_HALF_A_SECOND = 0.5
 
 
 class Standing:
@@ -13,10 +18,28 @@ class Standing:
         self.credential = CredentialStanding.UNTRIED if has_credential else CredentialStanding.NONE
         self.refusal: str | None = None
         self.budget: Budget | None = None
+        self._dated: tuple[str, float] | None = None
 
     @property
     def has_credential(self) -> bool:
         return self.credential is not CredentialStanding.NONE
+
+    @property
+    def clock_ahead(self) -> float | None:
+        """Compare the clock with the Date of the last answer, which is cut to a second."""
+        if self._dated is None:
+            return None
+        text, now = self._dated
+        try:
+            return now - parsedate_to_datetime(text).timestamp() - _HALF_A_SECOND
+        except (ValueError, TypeError, IndexError, OverflowError):
+            return None
+
+    def dated(self, headers: Mapping[str, str], now: float) -> None:
+        """Keep when an upstream says that it answered; what a cache on the way kept says nothing of now."""
+        date = headers.get("date")
+        if date is not None and "age" not in headers:
+            self._dated = (date, now)
 
     def accepted(self) -> None:
         self.credential, self.refusal = CredentialStanding.ACCEPTED, None

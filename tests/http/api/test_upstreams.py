@@ -22,6 +22,7 @@ async def test_upstreams_tell_how_they_are(office: Office) -> None:
         "credential": "none",
         "credential_refusal": None,
         "rate_limit": None,
+        "clock_ahead_seconds": None,
         "running_fills": 0,
     }
     assert (quay["name"], quay["credential"]) == ("quay.test", "untried")
@@ -39,6 +40,12 @@ async def test_the_budget_of_a_rate_limit_is_told_with_its_end(office: Office) -
     limit = (await office.get("/upstreams/docker.io"))["rate_limit"]
     assert (limit["limit"], limit["remaining"]) == (100, 76)
     assert limit["resets_by"] == "2021-01-05T11:00:00Z"
+
+
+async def test_a_clock_that_differs_from_the_upstream_s_is_told(office: Office) -> None:
+    office.registry.behaviour.headers = {"Date": "Tue, 05 Jan 2021 11:00:00 GMT"}
+    await office.post("/upstreams/docker.io/test")
+    assert (await office.get("/upstreams/docker.io"))["clock_ahead_seconds"] > 86400
 
 
 async def test_an_upstream_is_tried_on_request(office: Office) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.errors import StoreFailed
-from entrepot.storage.lock import FolderLock
+from entrepot.storage.lock import FolderLock, holder_of
 
 
 def test_a_folder_has_one_holder_and_tells_who(tmp_path: Path) -> None:
@@ -32,3 +32,13 @@ def test_a_folder_that_cannot_be_locked_is_not_said_to_be_in_use(
     monkeypatch.setattr(fcntl, "flock", fail)
     with pytest.raises(StoreFailed, match=f"cannot be locked: {os.strerror(errno.ENOLCK)}"):
         FolderLock(tmp_path)
+
+
+def test_who_holds_a_folder_is_told_without_touching_it(tmp_path: Path) -> None:
+    assert holder_of(tmp_path / "absent") is None
+    assert holder_of(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+    lock = FolderLock(tmp_path)
+    assert holder_of(tmp_path) == str(os.getpid())
+    lock.release()
+    assert holder_of(tmp_path) is None

@@ -55,3 +55,20 @@ def test_a_credential_that_is_accepted_again_is_no_longer_refused() -> None:
     assert (standing.credential, standing.refusal) == (CredentialStanding.REFUSED, "401")
     standing.accepted()
     assert (standing.credential, standing.refusal) == (CredentialStanding.ACCEPTED, None)
+
+
+@pytest.mark.parametrize(
+    ("headers", "ahead"),
+    [
+        ({"date": "Tue, 05 Jan 2021 11:00:00 GMT"}, 100.0),
+        ({"date": "Tue, 05 Jan 2021 11:00:00 GMT", "age": "90"}, None),
+        ({"date": "yesterday"}, None),
+        ({}, None),
+    ],
+)
+def test_the_clock_is_compared_with_the_date_of_an_answer(
+    headers: dict[str, str], ahead: float | None
+) -> None:
+    standing = Standing(has_credential=False)
+    standing.dated(headers, 1609844400.0 + 100.5)
+    assert standing.clock_ahead == ahead

@@ -42,7 +42,10 @@ class RateLimit(Struct):
 
 
 class Upstream(Struct):
-    """`state` is the best of its endpoints'; `credential` tells how the configured one is taken."""
+    """`state` is the best of its endpoints'; `credential` tells how the configured one is taken.
+
+    `clock_ahead_seconds`: by how much this cache's clock was ahead of the upstream's, by its last answer.
+    """
 
     name: str
     state: Health
@@ -50,6 +53,7 @@ class Upstream(Struct):
     credential: CredentialStanding
     credential_refusal: str | None
     rate_limit: RateLimit | None
+    clock_ahead_seconds: float | None
     running_fills: int
 
 
@@ -103,6 +107,7 @@ def _find(name: str, parts: Parts) -> InspectedUpstream:
 
 def _upstream(name: str, upstream: InspectedUpstream, parts: Parts) -> Upstream:
     condition = upstream.condition()
+    ahead = condition.clock_ahead
     return Upstream(
         name=name,
         state=parts.sites.named(name).upstream.breaker.health(),
@@ -113,6 +118,7 @@ def _upstream(name: str, upstream: InspectedUpstream, parts: Parts) -> Upstream:
         credential=condition.credential,
         credential_refusal=condition.refusal,
         rate_limit=_rate_limit(condition.budget),
+        clock_ahead_seconds=None if ahead is None else round(ahead, 1),
         running_fills=sum(fill.sources[0].repository.upstream == name for fill in parts.fills.all()),
     )
 
