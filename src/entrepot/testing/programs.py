@@ -10,7 +10,9 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
+from random import SystemRandom
 from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
@@ -19,13 +21,17 @@ __all__ = ["CacheProgram", "Program", "RegistryProgram", "answers", "free_port",
 
 _PATIENCE = 30.0
 
+_PORTS = range(20_000, 32_000)
+"""Below those that the system chooses for connections, of which tests beside each other make many."""
+
 
 def free_port() -> int:
-    """Return a loopback port that was free a moment ago."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    """Return a loopback port that was free a moment ago, and that no connection gets by chance meanwhile."""
+    for port in SystemRandom().sample(_PORTS, 100):
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise OSError(f"no port is free from {_PORTS.start} to {_PORTS.stop}")
 
 
 def wait_until(claim: Callable[[], bool], what: str, within: float = _PATIENCE) -> None:

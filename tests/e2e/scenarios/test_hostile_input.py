@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import socket
+from collections.abc import Iterator
 
 import pytest
 
@@ -12,6 +13,20 @@ from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.programs import CacheProgram
 
 DIGEST = "sha256:" + "0" * 64
+
+
+@pytest.fixture(scope="module")
+def upstream() -> Iterator[FakeRegistry]:
+    with FakeRegistry.in_thread() as registry:
+        yield registry
+
+
+@pytest.fixture(scope="module")
+def cache(upstream: FakeRegistry, tmp_path_factory: pytest.TempPathFactory) -> Iterator[CacheProgram]:
+    """One for all: none of them may do it any harm."""
+    with CacheProgram(tmp_path_factory.mktemp("cache"), {"docker.io": upstream.url}) as program:
+        yield program
+
 
 HOSTILE = [
     "/v2/library/../../etc/passwd/manifests/1",
