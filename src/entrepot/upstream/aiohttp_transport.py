@@ -6,6 +6,7 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager
+from typing import cast
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -113,6 +114,21 @@ class _AiohttpResponse:
                 raise UpstreamTimeout(
                     f"{self._host} fell silent for {self._read_timeout:g} s in the middle of an answer"
                 ) from error
+            except (aiohttp.ClientError, OSError) as error:
+                if rest := _rest_before(error, self._content):
+                    return rest
+                raise
+
+
+def _rest_before(error: Exception, content: aiohttp.StreamReader) -> bytes:
+    """Return what had come when the connection broke, which would have to be fetched again.
+
+    The reader raises rather than give it, for as long as it knows of the break.
+    """
+    content.set_exception(cast("BaseException", None))
+    rest = content.read_nowait()
+    content.set_exception(error)
+    return rest
 
 
 def _joined_headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:

@@ -11,7 +11,7 @@ import msgspec
 
 from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, RepositoryNotHere, UpstreamDown
 
-__all__ = ["Failed", "RateLimit", "content_length", "failure", "rate_limit", "retry_after"]
+__all__ = ["Failed", "RangeUnmet", "RateLimit", "content_length", "failure", "rate_limit", "retry_after"]
 
 _LONGEST_WAIT = 86400.0
 _SECONDS = re.compile(r"[0-9]{1,9}")
@@ -42,6 +42,10 @@ class Failed:
     host: str
     what: str
     missing: type[NotHere]
+
+
+class RangeUnmet(UpstreamDown):
+    """A part was asked for and is not to be had: the whole may be."""
 
 
 class _Problem(msgspec.Struct):
@@ -79,7 +83,8 @@ def failure(failed: Failed, now: float, *, has_credential: bool) -> EntrepotErro
             advice = (
                 " (it came back to the cache that sent it; correct the endpoints)" if status == 508 else ""
             )
-            return UpstreamDown(f"{place}: answer {status}{advice}{said}", retry_after(failed.headers, now))
+            kind = RangeUnmet if status == 416 else UpstreamDown
+            return kind(f"{place}: answer {status}{advice}{said}", retry_after(failed.headers, now))
 
 
 def retry_after(headers: Mapping[str, str], now: float) -> float | None:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 
 from entrepot.errors import BlobNotHere, NotHere, Refused, UpstreamDown, UpstreamTimeout, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.oci.range import parse_content_range, range_header
 from entrepot.policy.breaker import FailureKind
-from entrepot.upstream.answers import content_length, refuse_page
+from entrepot.upstream.answers import RangeUnmet, content_length, refuse_page
 from entrepot.upstream.bodies import read_start
 from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
@@ -76,12 +76,27 @@ async def head_blob(client: Client, endpoint: Endpoint, repository: str, digest:
 async def open_blob(
     client: Client, endpoint: Endpoint, repository: str, digest: Digest, *, start: int, stop: int | None
 ) -> AsyncIterator[OpenBlob]:
+    """Open it from ``start`` on or, where the endpoint answers ranges with nonsense, from its beginning."""
+    async with AsyncExitStack() as stack:
+        part = _open_part(client, endpoint, repository, digest, start=start, stop=stop)
+        try:
+            blob = await stack.enter_async_context(part)
+        except RangeUnmet:
+            whole = _open_part(client, endpoint, repository, digest, start=0, stop=None)
+            blob = await stack.enter_async_context(whole)
+        yield blob
+
+
+@asynccontextmanager
+async def _open_part(
+    client: Client, endpoint: Endpoint, repository: str, digest: Digest, *, start: int, stop: int | None
+) -> AsyncIterator[OpenBlob]:
     headers = {"Range": range_header(start, stop)} if start > 0 or stop is not None else {}
     wish = _wish(repository, digest, headers)
     async with client.open(endpoint, wish) as response:
         blob = OpenBlob(response, endpoint, client.observer, f"{wish} at {endpoint.host}")
         if blob.start not in (0, start):
-            raise UpstreamDown(f"{wish} at {endpoint.host}: asked from {start}, answered from {blob.start}")
+            raise RangeUnmet(f"{wish} at {endpoint.host}: asked from {start}, answered from {blob.start}")
         yield blob
 
 
@@ -96,5 +111,5 @@ def _extent(response: Response, what: str) -> tuple[int, int | None, int | None]
         return 0, size, size
     told = parse_content_range(response.headers.get("content-range", ""))
     if told is None:
-        raise UpstreamDown(f"{what}: a part was sent without saying which")
+        raise RangeUnmet(f"{what}: a part was sent without saying which")
     return told.start, told.stop, told.size

@@ -143,6 +143,31 @@ async def test_tls_with_a_registry_that_speaks_none_is_down(connect: Connect) ->
             await connect(f"https://127.0.0.1:{port}").tags("app")
 
 
+async def test_what_came_before_a_break_is_received_though_it_is_read_after(connect: Connect) -> None:
+    is_broken = asyncio.Event()
+    received = bytearray()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nbefore")
+        writer.write_eof()
+        await reader.read()  # To the end: by then the client has given the connection up.
+        is_broken.set()
+        writer.close()
+
+    async def download(url: str) -> None:
+        async with connect(url).open_blob("app", Digest.of(b"before it")) as blob:
+            await is_broken.wait()
+            async for chunk in blob.chunks():
+                received.extend(chunk)
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        with pytest.raises(UpstreamDown, match="too early"):
+            await download(f"http://127.0.0.1:{port}")
+    assert received == b"before"
+
+
 async def test_nobody_is_dialled_before_the_first_request(registry: FakeRegistry, connect: Connect) -> None:
     await connect(registry.url).close()
     assert registry.open_connections == 0
