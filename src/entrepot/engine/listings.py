@@ -71,7 +71,6 @@ class Lists:
             limits=site.tags.base,
             breaker=site.upstream.breaker,
             ask=ask,
-            is_quick=False,  # Of many pages, a list takes what it takes: that is no sign of ill health.
         )
         return await self._revalidation.answer(question)
 

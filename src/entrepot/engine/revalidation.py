@@ -56,10 +56,7 @@ class Answer(Struct, Generic[V], frozen=True):
 
 
 class Question(Struct, Generic[V], frozen=True):
-    """A thing that may change upstream; ``ask`` asks there, and keeps what it learns.
-
-    ``is_quick``: an upstream that is well answers within the time that askers wait.
-    """
+    """A thing that may change upstream; ``ask`` asks there, and keeps what it learns."""
 
     key: Hashable
     cached: V | None
@@ -68,7 +65,6 @@ class Question(Struct, Generic[V], frozen=True):
     limits: Freshness
     breaker: Breaker
     ask: Callable[[], Coroutine[Any, Any, V]]
-    is_quick: bool = True
 
 
 class Revalidation(Generic[V]):
@@ -124,8 +120,7 @@ class Revalidation(Generic[V]):
         flight = self._launch(question)
         done, _ = await asyncio.wait([flight], timeout=within)
         if not done:
-            if question.is_quick:
-                question.breaker.doubt(within)
+            question.breaker.doubt(within)
             return self._stale(question, cached)
         try:
             return Answer(flight.result(), Cache.REVALIDATED)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager
+from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
@@ -69,13 +69,16 @@ class Client:
             stack.enter_context(_spanned(endpoint, wish))
             await stack.enter_async_context(endpoint.place(for_download=is_download))
             asked_at = self._clock.monotonic()
+            waiting = stack.enter_context(ExitStack())
+            waiting.enter_context(endpoint.awaited())
             try:
-                with endpoint.awaited():
-                    response = await stack.enter_async_context(self._authorized(endpoint, wish))
+                response = await stack.enter_async_context(self._authorized(endpoint, wish))
             except EntrepotError as failed:
                 self.observer.failed(wish.kind, failed)
                 raise
             self.observer.answered(wish.kind, self._clock.monotonic() - asked_at)
+            if is_download:
+                waiting.close()  # A body may take long; any other answer is awaited to its last byte.
             yield response
 
     @asynccontextmanager

@@ -148,7 +148,7 @@ class Endpoint:
 
     @contextmanager
     def awaited(self) -> Iterator[None]:
-        """Note that the head of an answer is being waited for."""
+        """Note that an answer is being waited for: its head or, where it is small, the whole of it."""
         asked_at = self._clock.monotonic()
         self._asked_at.append(asked_at)
         try:
@@ -158,7 +158,7 @@ class Endpoint:
 
     @property
     def longest_wait(self) -> float:
-        """Seconds for which the oldest request that has no answer yet has been waiting; 0 for none."""
+        """Seconds for which the oldest request that waits for its answer has been waiting; 0 for none."""
         return self._clock.monotonic() - self._asked_at[0] if self._asked_at else 0.0
 
     @property

@@ -205,6 +205,51 @@ async def test_doubt_counts_against_the_endpoint_that_is_slow_to_answer(
     assert mirror.count() == 1
 
 
+@pytest.mark.parametrize("kind", ["manifest", "tags"])
+async def test_doubt_counts_against_the_endpoint_that_falls_silent_in_a_small_answer(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image, kind: str
+) -> None:
+    hold = asyncio.Event()
+    registry.misbehave(kind, Fault(hang_after=0.5, hold=hold))
+    upstream = connect(registry.url)
+    asked = upstream.tags("app") if kind == "tags" else upstream.get_manifest("app", TAG)
+    asking = asyncio.create_task(asked)
+    await registry.until(lambda: registry.bytes_sent(kind) > 0)
+    clock.advance(2)
+    upstream.breaker.doubt(2)
+    assert upstream.breaker.health() is Health.DOWN
+    hold.set()
+    await asking
+    assert upstream.breaker.health() is Health.UP
+
+
+async def test_doubt_spares_endpoints_whose_lists_are_long_but_come_page_by_page(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    hold = asyncio.Event()
+    registry.misbehave("tags", Fault(headers={"Link": '</v2/app/tags/list?n=1&last=1>; rel="next"'}), times=1)
+    registry.misbehave("tags", Fault(hang_before_head=True, hold=hold))
+    upstream = connect(registry.url)
+    clock.advance(2)
+    asking = asyncio.create_task(upstream.tags("app"))
+    await registry.until(lambda: registry.count("tags") == 2)
+    clock.advance(1)
+    upstream.breaker.doubt(2)
+    assert upstream.breaker.health() is Health.UP
+    hold.set()
+    await asking
+
+
+async def test_doubt_spares_endpoints_whose_blobs_are_long_in_coming(
+    registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    upstream = connect(registry.url)
+    async with upstream.open_blob("app", image.config):
+        clock.advance(2)
+        upstream.breaker.doubt(2)
+        assert upstream.breaker.health() is Health.UP
+
+
 async def test_doubt_spares_endpoints_that_were_not_asked_yet(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
