@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from urllib.parse import urlsplit
+from dataclasses import dataclass, replace
+from urllib.parse import urljoin, urlsplit
 
 from entrepot.errors import EntrepotError, RateLimited, Refused, UpstreamDown
 from entrepot.oci.challenge import Challenge, parse_challenges
@@ -81,7 +81,7 @@ class Authorizer:
 
     def learn(self, endpoint: Endpoint, name: str, www_authenticate: str) -> None:
         """Keep what a 401 of the endpoint asks for; raise ``Refused`` when it is nothing known here."""
-        challenges = parse_challenges([www_authenticate])
+        challenges = [_absolute(challenge, endpoint) for challenge in parse_challenges([www_authenticate])]
         bearer = next(filter(_wants_token, challenges), None)
         if bearer is not None:
             learnt = self._learnt if name else self._learnt_of_registry
@@ -146,6 +146,14 @@ class Authorizer:
                 token_host=host,
                 advice="add it to token_hosts",
             )
+
+
+def _absolute(challenge: Challenge, endpoint: Endpoint) -> Challenge:
+    """Resolve a realm that names no host, as registries behind a proxy may not know theirs."""
+    realm = challenge.parameters.get("realm", "")
+    if challenge.scheme != "bearer" or not realm.startswith("/"):
+        return challenge
+    return replace(challenge, parameters={**challenge.parameters, "realm": urljoin(endpoint.url, realm)})
 
 
 def _wants_token(challenge: Challenge) -> bool:

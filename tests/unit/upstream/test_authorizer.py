@@ -258,6 +258,14 @@ async def test_a_registry_that_knows_bearer_and_basic_gets_a_token(
     assert registry.requests[-1].headers["authorization"].startswith("Bearer ")
 
 
+async def test_a_token_service_that_is_named_by_its_path_is_the_registrys_own(
+    registry: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    registry.auth = BearerAuth(USERS, anonymous=False, realm="/token")
+    await connect(registry.url, **ROBOT).get_manifest("library/app", TAG)
+    assert registry.count("token") == 1
+
+
 @pytest.mark.parametrize(
     ("fault", "failure"),
     [
