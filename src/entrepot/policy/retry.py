@@ -12,6 +12,7 @@ __all__ = ["GiveUp", "RetryAfter", "RetryVerdict", "TryNextEndpoint", "after_fai
 RETRIES = 2
 BASE_DELAY = 0.1
 LONGEST_DELAY = 2.0
+UNTOLD_PAUSE = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +55,11 @@ def after_failure(attempt: int, kind: FailureKind, chance: float, *, safe: bool 
 def after_rate_limit(attempt: int, seconds: float | None, chance: float) -> RetryVerdict:
     """Judge a 429 whose Retry-After names ``seconds``, ``None`` for none.
 
-    A pause that a caller hardly feels is waited for; else a mirror may still have patience.
+    A pause that a caller hardly feels is waited for; else a mirror may still have patience.  Where no
+    pause is named one try more tells a burst, as ECR counts them, from a limit that lasts.
     """
+    if seconds is None and attempt == 1:
+        return RetryAfter(UNTOLD_PAUSE * (0.5 + chance))
     if seconds is None or seconds > LONGEST_DELAY or attempt > RETRIES:
         return TryNextEndpoint()
     return RetryAfter(max(seconds, 0.0) + _backoff(attempt, chance))

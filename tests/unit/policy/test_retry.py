@@ -52,7 +52,8 @@ def test_the_jitter_is_full() -> None:
         (1, -3, RetryAfter(0.05)),
         (1, 2, RetryAfter(2.05)),
         (1, 2.1, TryNextEndpoint()),
-        (1, None, TryNextEndpoint()),
+        (1, None, RetryAfter(1.0)),
+        (2, None, TryNextEndpoint()),
         (3, 1, TryNextEndpoint()),
     ],
 )

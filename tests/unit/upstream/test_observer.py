@@ -44,7 +44,7 @@ async def test_requests_are_counted_by_how_they_end(
     counted = [
         _value(metrics, "upstream_requests_total", kind="manifest", outcome=outcome) for outcome in outcomes
     ]
-    assert counted == [1, 1, 1, None]
+    assert counted == [1, 1, 2, None]  # A 429 that names no pause may be one of a burst.
 
 
 async def test_received_bytes_are_counted(
