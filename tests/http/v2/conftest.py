@@ -64,6 +64,7 @@ class Reply:
             case "http.response.start":
                 self.status = message["status"]
                 self.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+                assert len(self.headers) == len(message["headers"]), "a header is sent twice"
             case "http.response.zerocopysend":
                 self.body += os.pread(message["file"], message["count"], message["offset"])
             case "http.response.body":

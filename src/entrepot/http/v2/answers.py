@@ -8,12 +8,17 @@ from entrepot.http.call import API_VERSION, Call
 from entrepot.http.server.asgi import Headers
 from entrepot.oci.digest import Digest
 
-__all__ = ["base_headers", "content_headers", "stale_headers"]
+__all__ = ["base_headers", "content_headers", "namespace_headers", "stale_headers"]
 
 
 def base_headers(call: Call) -> Headers:
     """Name the protocol, and the namespace where the client named it (distribution-spec, "ns")."""
     return _base_headers(call.query("ns"))
+
+
+def namespace_headers(call: Call) -> Headers:
+    """Name the namespace alone, for an answer that names the protocol already."""
+    return _base_headers(call.query("ns"))[1:]
 
 
 def content_headers(call: Call, digest: Digest, media_type: str) -> Headers:

@@ -14,7 +14,7 @@ from entrepot.errors import WrongContent
 from entrepot.http.call import Call
 from entrepot.http.problems import reply_code
 from entrepot.http.server.asgi import Headers
-from entrepot.http.v2.answers import base_headers, content_headers
+from entrepot.http.v2.answers import content_headers, namespace_headers
 from entrepot.oci.codes import ErrorCode
 from entrepot.oci.conditional import etag_matches, range_applies
 from entrepot.oci.digest import Digest
@@ -68,7 +68,7 @@ async def _get_ranges(call: Call, repository: Repository, digest: Digest, blobs:
     if size is None or ranges is None:
         await _get_whole(call, repository, digest, blobs)
     elif isinstance(ranges, Unsatisfiable):
-        headers = [(b"content-range", ranges.content_range().encode()), *base_headers(call)]
+        headers = [(b"content-range", ranges.content_range().encode()), *namespace_headers(call)]
         await reply_code(call, ErrorCode.RANGE_INVALID, f"the blob has {size} bytes", headers)
     else:
         answer = await blobs.open(repository, digest, ranges[0].start, ranges[0].stop)
