@@ -25,7 +25,6 @@ from entrepot.config.schema import Settings
 from entrepot.config.show import plain
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.budget import Budget
-from entrepot.engine.cleaning import Cleaning
 from entrepot.engine.eviction import Eviction
 from entrepot.engine.expiry import Expiry
 from entrepot.engine.fills import Fills
@@ -34,8 +33,6 @@ from entrepot.engine.ledger import Ledger
 from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.purging import Purging
-from entrepot.engine.reconcile import Reconciliation
-from entrepot.engine.rounds import Rounds, RoundsPlan
 from entrepot.engine.scrub import Scrub
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.tasks import Tasks
@@ -54,13 +51,14 @@ from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
 from entrepot.identity.administrator import AdministratorToken
+from entrepot.jobs.board import Board
 from entrepot.jobs.clock import SystemClock
-from entrepot.jobs.mending import keep_sound
-from entrepot.jobs.schedule import every, sample_lag
-from entrepot.jobs.sync import Syncs, planned
+from entrepot.jobs.lag import sample_lag
+from entrepot.jobs.upkeep import Upkeep
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.routing import UpstreamTable
+from entrepot.ports.jobs import Report
 from entrepot.storage.ballast import Ballast
 from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.disk import FilesystemDisk
@@ -77,9 +75,7 @@ from entrepot.upstream.registry import RegistryUpstream
 
 __all__ = ["serve"]
 
-_FLUSH_SECONDS, _LAG_SECONDS, _EXPIRE_SECONDS = 5.0, 1.0, 1.0
-_RECONCILE_SECONDS = 6 * 3600.0
-_AUDIT_SECONDS = 3600.0
+_LAG_SECONDS = 1.0
 
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -175,6 +171,7 @@ class Application:
         )
         self._eviction.protect, self._eviction.gone = self._expiry.pinned, self._manifests.forget_everywhere
         self._audit = self._build_audit(settings, lines)
+        self._jobs = self._build_jobs()
         self._events = events or Events()
         self._tls = server_context(settings.tls)
         self._face = self._build_face()
@@ -236,29 +233,29 @@ class Application:
         if self._is_listening:
             log.info("stopped")
 
+    def _build_jobs(self) -> Board:
+        return Upkeep(
+            budget=self._budget,
+            expiry=self._expiry,
+            warms=self._warms,
+            store=self._store,
+            metadata=self._metadata,
+            ledger=self._ledger,
+            scrub_mark=FileBookmark(self._folder / "entrepot.scrub"),
+            flush_uses=self._flush_uses,
+            tidy_audit=self._audit.tidy,
+            metrics=self._metrics,
+            clock=self._clock,
+            tasks=self._tasks,
+            settings=lambda: self._settings,
+        ).board()
+
     def _begin_upkeep(self) -> None:
-        clock, scrub = self._clock, self._settings.cache.scrub
-        clean = Cleaning(self._metadata, clock).run
-        reconcile = Reconciliation(self._store, self._metadata, self._metadata, self._ledger, clock).run
-        plan = RoundsPlan(scrub.rate, scrub.every)
-        bookmark = FileBookmark(self._folder / "entrepot.scrub")
-        rounds = Rounds(self._store, self._metadata, bookmark, clock, self._metrics, plan=plan)
-        work = {
-            "keep the budget": every(_FLUSH_SECONDS, self._budget.tidy, clock, "keep the budget"),
-            "expire content": every(_EXPIRE_SECONDS, self._expiry.run_when_due, clock, "expire content"),
-            "clean metadata": every(_RECONCILE_SECONDS, clean, clock, "clean metadata"),
-            "flush uses": every(_FLUSH_SECONDS, self._flush_uses, clock, "flush uses"),
-            "sample lag": sample_lag(_LAG_SECONDS, clock, self._metrics.loop_lag().observe),
-            "tidy audit": every(_AUDIT_SECONDS, self._audit.tidy, clock, "tidy audit"),
-            "reconcile blobs": every(_RECONCILE_SECONDS, reconcile, clock, "reconcile blobs", at_once=True),
-            "mend database": keep_sound(self._metadata, reconcile, clock),
-            "keep warms": self._warms.run(),
-            "begin syncs": Syncs(lambda: planned(self._settings), self._warms, clock).run(),
-        }
-        if scrub.every:
-            work["scrub content"] = rounds.run()
-        for name, running in work.items():
-            _ = self._tasks.spawn(running, name)
+        _ = self._tasks.spawn(
+            sample_lag(_LAG_SECONDS, self._clock, self._metrics.loop_lag().observe), "sample lag"
+        )
+        _ = self._tasks.spawn(self._warms.run(), "keep warms")
+        self._jobs.keep_up()
 
     def _renew_certificate(self) -> None:
         """Have new connections shown what the files hold by now; keep the old where that is of no use."""
@@ -334,6 +331,7 @@ class Application:
                 purging=Purging(self._metadata, self._manifests, self._blobs, self._store, self._metadata),
                 scrub=Scrub(self._store, self._metadata),
                 warms=self._warms,
+                jobs=self._jobs,
                 audit=self._audit,
                 events=self._events,
                 settings=lambda: plain(self._settings),
@@ -347,8 +345,8 @@ class Application:
             self._ledger.unrecorded += size
             log.warning("blob_not_recorded", digest=str(digest), reason=str(failure))
 
-    async def _flush_uses(self) -> None:
-        await self._uses.flush(lambda digest: self._fills.running(digest) is not None)
+    async def _flush_uses(self) -> Report:
+        return await self._uses.flush(lambda digest: self._fills.running(digest) is not None)
 
     def _obstacle(self) -> str | None:
         return "draining" if self._is_draining else None

@@ -91,14 +91,16 @@ class Cellar:
         return Rounds(self.store, self.metadata, bookmark, self.clock, self.metrics, plan=plan)
 
     async def go_round(self, rounds: Rounds) -> Sequence[Mapping[str, Any]]:
-        """Run until it rests; return what it logged."""
+        """Run what is due until it rests; return what it logged."""
         self.clock.resting.clear()
         self.clock.sleeps.clear()
         with capture_logs() as lines:
-            running = asyncio.create_task(rounds.run())
-            await asyncio.wait_for(self.clock.resting.wait(), 10)
-            running.cancel()
-            await asyncio.wait([running])
+            running = asyncio.create_task(rounds.run_when_due())
+            resting = asyncio.create_task(self.clock.resting.wait())
+            await asyncio.wait([running, resting], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            for task in (running, resting):
+                task.cancel()
+            await asyncio.wait([running, resting])
         return lines
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from entrepot.errors import MetadataFailed
 from entrepot.ports.clock import Clock
 from entrepot.ports.eviction import LeftBehind
+from entrepot.ports.jobs import Report
 from entrepot.telemetry.log import log
 
 __all__ = ["Cleaning"]
@@ -20,7 +21,7 @@ class Cleaning:
         self._index = index
         self._clock = clock
 
-    async def run(self) -> None:
+    async def run(self) -> Report:
         """Look through all repositories once; what fails is left to the next run."""
         before, last = self._clock.now() - _SECONDS_KEPT, 0
         try:
@@ -29,3 +30,5 @@ class Cleaning:
                 await self._clock.sleep(_PAUSE)
         except MetadataFailed as failure:
             log.warning("metadata_not_cleaned", reason=str(failure))
+            return Report(failure=str(failure))
+        return Report()

@@ -19,6 +19,7 @@ from entrepot.policy.retention import (
     shortest,
 )
 from entrepot.ports.clock import Clock
+from entrepot.ports.jobs import Report
 from entrepot.ports.retention import Content, Pins, RetentionIndex
 from entrepot.telemetry.log import log
 
@@ -44,7 +45,7 @@ class Expiry:
         clock: Clock,
         *,
         remove: Remove,
-        flush_uses: Callable[[], Awaitable[None]],
+        flush_uses: Callable[[], Awaitable[object]],
     ) -> None:
         self._sites = sites
         self._index = index
@@ -54,20 +55,25 @@ class Expiry:
         self._flush_uses = flush_uses
         self._ended_at: float | None = None
 
-    async def run_when_due(self) -> None:
+    async def run_when_due(self) -> Report | None:
         """Look for what has expired, so often that nothing outlives its limit by much more than a tenth."""
+        rest = self._wait()
+        return await self.run() if rest is not None and rest <= 0 else None
+
+    def interval(self) -> float | None:
+        """Tell after how many seconds it looks again; ``None`` where nothing ever expires."""
         limits = shortest(self._sites.retention().values())
         least = min(
             (limit for limit in (limits.keep_for, limits.expire_after) if limit is not None), default=None
         )
-        if least is None:
-            return
-        rest = min(least / _REST_SHARE, _LONGEST_REST)
-        if self._ended_at is None or self._clock.monotonic() - self._ended_at >= rest:
-            await self.run()
-            self._ended_at = self._clock.monotonic()
+        return None if least is None else min(least / _REST_SHARE, _LONGEST_REST)
 
-    async def run(self) -> None:
+    def due_at(self) -> float | None:
+        """Tell when it looks again, in epoch seconds."""
+        rest = self._wait()
+        return None if rest is None else self._clock.now() + max(0.0, rest)
+
+    async def run(self) -> Report:
         """Remove what has expired: after every hundred candidates, some milliseconds of work, rest for fifty.
 
         What fails is left to the next run.
@@ -81,6 +87,10 @@ class Expiry:
                 await self._sweep(self._index.fetched_before, now - limits.expire_after)
         except MetadataFailed as failure:
             log.warning("content_not_expired", reason=str(failure))
+            return Report(failure=str(failure))
+        finally:
+            self._ended_at = self._clock.monotonic()
+        return Report()
 
     async def pinned(self, digests: Sequence[Digest]) -> set[Digest]:
         """Return those of the digests that a pin covers; raises ``MetadataFailed``."""
@@ -89,6 +99,13 @@ class Expiry:
             return set()
         holders = await self._index.holders_of(digests, with_tags=_name_tags(rules))
         return {digest for digest, held in holders.items() if pin_of(held, rules) is not None}
+
+    def _wait(self) -> float | None:
+        """Return the seconds until it is due; ``None`` where it never is."""
+        interval = self.interval()
+        if interval is None:
+            return None
+        return 0.0 if self._ended_at is None else self._ended_at + interval - self._clock.monotonic()
 
     async def _sweep(self, page: Page, moment: float) -> None:
         last = None

@@ -11,6 +11,7 @@ from entrepot.engine.ledger import Ledger
 from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.ports.blobs import BlobStore, Sweeping
 from entrepot.ports.clock import Clock
+from entrepot.ports.jobs import Report
 from entrepot.ports.metadata import BlobIndex, StoredBlobs
 from entrepot.telemetry.log import log
 
@@ -36,7 +37,7 @@ class Reconciliation:
         self._ledger = ledger
         self._clock = clock
 
-    async def run(self) -> None:
+    async def run(self) -> Report:
         """Record what is stored, forget what is not; what fails is left to the next run."""
         try:
             found = await self._record_found()
@@ -44,8 +45,9 @@ class Reconciliation:
             swept = await self._sweep()
         except (StoreFailed, MetadataFailed) as failure:
             log.warning("blobs_not_reconciled", reason=str(failure))
-            return
+            return Report(failure=str(failure))
         log.info("blobs_reconciled", found=found, lost=lost, swept=swept)
+        return Report({"found": found, "lost": lost, "swept": swept})
 
     async def _record_found(self) -> int:
         if not self._recorded.stored_after(None, 1):

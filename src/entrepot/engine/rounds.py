@@ -13,19 +13,21 @@ from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Bookmark
 from entrepot.ports.clock import Clock
+from entrepot.ports.jobs import Report
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Rounds", "RoundsPlan"]
 
 _SECONDS_BETWEEN_MARKS = 60.0
-_SECONDS_BETWEEN_LOOKS = 3600.0
-_SECONDS_TO_RECOVER = 600.0
 _SHORTEST_PAUSE = 0.005
 
 
 class RoundsPlan(Struct, frozen=True):
-    """``rate`` is in bytes a second, ``every`` the seconds from the begin of a round to that of the next."""
+    """``rate`` is in bytes a second, ``every`` the seconds from the begin of a round to that of the next.
+
+    Where that is 0, rounds begin only when they are asked for, and none is gone on with.
+    """
 
     rate: int
     every: float
@@ -57,22 +59,32 @@ class Rounds:
         self._plan = plan
         self._clock = clock
         self._metrics = metrics
-        self._mark = _Mark()
+        self._mark = self._read()
         self._marked_at = -math.inf
 
-    async def run(self) -> None:
-        """Go round until cancelled; begin the next round when its time has come."""
-        self._mark = self._read()
-        while True:
-            mark, now = self._mark, self._clock.now()
-            if not mark.is_over:
-                await self._go_on(mark)
-            elif 0 <= now - mark.begun_at < self._plan.every:
-                await self._clock.sleep(_SECONDS_BETWEEN_LOOKS)
-            else:
-                await self._go_on(_Mark(now, is_over=False))
+    async def run(self) -> Report:
+        """Go on with a round that was interrupted, else begin one, due or not."""
+        mark = self._mark
+        return await self._go_on(_Mark(self._clock.now(), is_over=False) if mark.is_over else mark)
 
-    async def _go_on(self, mark: _Mark) -> None:
+    async def run_when_due(self) -> Report | None:
+        """Go on with a round that was interrupted, or begin the next when its time has come."""
+        due_at = self.due_at()
+        return await self.run() if due_at is not None and due_at <= self._clock.now() else None
+
+    def interval(self) -> float | None:
+        """Tell how many seconds lie between the begins of two rounds; ``None`` where there are none."""
+        return self._plan.every or None
+
+    def due_at(self) -> float | None:
+        """Tell when the next round begins, or the last goes on, in epoch seconds."""
+        mark, now = self._mark, self._clock.now()
+        if not self._plan.every:
+            return None
+        is_waiting = mark.is_over and mark.begun_at <= now
+        return max(now, mark.begun_at + self._plan.every) if is_waiting else now
+
+    async def _go_on(self, mark: _Mark) -> Report:
         found = Counter[Verdict]()
         try:
             if mark.after is None:
@@ -84,10 +96,11 @@ class Rounds:
             await self._keep(_Mark(mark.begun_at))
         except (StoreFailed, MetadataFailed) as failure:
             log.warning("scrub_interrupted", reason=str(failure))
-            await self._clock.sleep(_SECONDS_TO_RECOVER)
-            return
+            return Report(failure=str(failure))
         self._metrics.scrubs().inc()
-        log.info("content_scrubbed", **{verdict.value: found[verdict] for verdict in Verdict})
+        counts = {verdict.value: found[verdict] for verdict in Verdict}
+        log.info("content_scrubbed", **counts)
+        return Report(counts)
 
     def _noted(self, finding: Finding) -> Verdict:
         self._metrics.scrubbed_bytes().inc(finding.size)

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from entrepot.errors import MetadataFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.clock import Clock
+from entrepot.ports.jobs import Report
 from entrepot.ports.metadata import BlobIndex, Use
 from entrepot.telemetry.log import log
 
@@ -36,7 +37,7 @@ class Uses:
         """Tell whether content was used, and its use is not recorded yet."""
         return digest in self._noted or digest in self._leaving
 
-    async def flush(self, is_coming: Callable[[Digest], bool] = lambda _digest: False) -> None:
+    async def flush(self, is_coming: Callable[[Digest], bool] = lambda _digest: False) -> Report:
         """Record what was noted; what cannot be recorded is dropped, for it is only statistics.
 
         Uses of what ``is_coming`` are kept for later: it is not recorded as stored yet.
@@ -46,13 +47,15 @@ class Uses:
             self._noted = {digest: use for digest, use in noted.items() if is_coming(digest)}
             self._leaving = {digest: use for digest, use in noted.items() if digest not in self._noted}
             try:
-                await self._record([Use(digest, *use) for digest, use in self._leaving.items()])
+                return await self._record([Use(digest, *use) for digest, use in self._leaving.items()])
             finally:
                 self._leaving = {}
 
-    async def _record(self, uses: list[Use]) -> None:
+    async def _record(self, uses: list[Use]) -> Report:
         try:
             for first in range(0, len(uses), _BATCH):
                 await self._index.record_uses(uses[first : first + _BATCH])
         except MetadataFailed as failure:
             log.warning("uses_not_recorded", count=len(uses), reason=str(failure))
+            return Report(failure=str(failure))
+        return Report({"recorded": len(uses)})

@@ -8,13 +8,14 @@ from dataclasses import dataclass
 
 from entrepot.config.schema import Settings, SyncSettings
 from entrepot.engine.warming import Extent
-from entrepot.engine.warms import Warms
+from entrepot.engine.warms import Warm, Warms, WarmState
 from entrepot.errors import Refused
 from entrepot.oci.platform import parse_platform
 from entrepot.policy.cron import Cron, Every, Schedule, due_at
 from entrepot.policy.routing import DOCKER_HUB
 from entrepot.policy.wanted import Wanted, is_pattern
 from entrepot.ports.clock import Clock
+from entrepot.ports.jobs import JobState, Report
 from entrepot.telemetry.log import log
 
 __all__ = ["Sync", "Syncs", "planned"]
@@ -34,6 +35,10 @@ class Sync:
     @property
     def origin(self) -> str:
         return f"sync {self.name}"
+
+    @property
+    def job(self) -> str:
+        return f"sync:{self.name}"
 
 
 def planned(settings: Settings) -> list[Sync]:
@@ -72,6 +77,37 @@ class Syncs:
                 self._look(sync)
             await self._clock.sleep(_SECONDS_BETWEEN_LOOKS)
 
+    def states(self) -> Iterator[JobState]:
+        """Tell of each as of a job: its last run is its last warm, if that is still known."""
+        for sync in self._plans():
+            yield self._state(sync)
+
+    def start(self, job: str) -> None:
+        """Begin a warm, whatever is due; raise ``Refused`` where too many run."""
+        for sync in self._plans():
+            if sync.job == job:
+                self._warms.begin(sync.wanted, sync.extent, sync.origin)
+                self._warms.note_begun(sync.origin, self._clock.now())
+
+    def _state(self, sync: Sync) -> JobState:
+        now, schedule = self._clock.now(), sync.schedule
+        begun = self._warms.last_begun_at(sync.origin)
+        is_running = self._warms.is_running(sync.origin)
+        ended = next(
+            (warm for warm in self._warms.all() if warm.origin == sync.origin and warm.ended_at), None
+        )
+        return JobState(
+            name=sync.job,
+            description="Fetches what the configuration names, before it is asked for.",
+            every_seconds=schedule.seconds if isinstance(schedule, Every) else None,
+            schedule=schedule.expression if isinstance(schedule, Cron) else None,
+            is_running=is_running,
+            last_started_at=begun,
+            last_ended_at=ended.ended_at if ended is not None else None,
+            last=_report(ended) if ended is not None else None,
+            next_at=None if is_running else max(now, due_at(schedule, now if begun is None else begun, now)),
+        )
+
     def _look(self, sync: Sync) -> None:
         now = self._clock.now()
         last = self._warms.last_begun_at(sync.origin)
@@ -88,6 +124,15 @@ class Syncs:
             log.warning("sync_delayed", sync=sync.name, reason=str(refusal))
         else:
             self._warms.note_begun(sync.origin, now)
+
+
+def _report(warm: Warm) -> Report:
+    counts = {"images": warm.images, "warmed": warm.warmed, "failed": warm.failed, "bytes": warm.size}
+    failures = {
+        WarmState.FAILED: f"some of it failed: see warm {warm.number}",
+        WarmState.CANCELLED: "it was cancelled",
+    }
+    return Report(counts, failures.get(warm.state))
 
 
 def _wanted(configured: SyncSettings) -> Iterator[Wanted]:

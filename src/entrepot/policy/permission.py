@@ -23,8 +23,12 @@ class Action(Enum):
     """Protect content from eviction and expiry, or no more."""
     PURGE = auto()
     """Let go of content."""
+    COLLECT = auto()
+    """Make what is due to go, go now."""
     VERIFY = auto()
     """Read content again, and let go of what is wrong."""
+    RUN = auto()
+    """Have a job run before its time."""
 
 
 class Role(Enum):

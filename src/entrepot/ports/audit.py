@@ -65,7 +65,7 @@ class ActionEntry(Struct, frozen=True, kw_only=True, omit_defaults=True, tag_fie
     repository: str | None = None
     reference: str | None = None
     digest: str | None = None
-    detail: dict[str, str | int | float | bool | None] | None = None
+    detail: dict[str, str | int | bool | None] | None = None
     reason: str | None = None
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -98,12 +98,14 @@ async def office(tmp_path: Path) -> AsyncIterator[Office]:
 
 
 @asynccontextmanager
-async def running(folder: Path, **of_docker: Any) -> AsyncIterator[Office]:
-    """Run the cache on a folder; settings of its first upstream may be given."""
+async def running(
+    folder: Path, docker: Mapping[str, Any] | None = None, **others: Any
+) -> AsyncIterator[Office]:
+    """Run the cache on a folder; settings of its first upstream may be given, and others."""
     port, events = free_port(), Events()
     async with FakeRegistry() as registry:
         upstreams = {
-            "docker.io": UpstreamSettings(endpoints=(registry.url,), **of_docker),
+            "docker.io": UpstreamSettings(endpoints=(registry.url,), **(docker or {})),
             "quay.test": UpstreamSettings(
                 endpoints=("http://127.0.0.1:9",), username="me", password=Secret("hidden")
             ),
@@ -113,6 +115,7 @@ async def running(folder: Path, **of_docker: Any) -> AsyncIterator[Office]:
             upstreams=upstreams,
             admin=AdminSettings(token=TOKEN),
             log=LogSettings(access=False),
+            **others,
         )
         application = Application(settings, folder, None, events)
         await application.start()

@@ -78,7 +78,7 @@ async def test_pins_outlive_a_restart_and_a_lost_database(tmp_path: Path) -> Non
 
 
 async def test_a_pin_of_the_configuration_is_removed_there(tmp_path: Path) -> None:
-    async with running(tmp_path, retention=RetentionSettings(pin=(PIN["pattern"],))) as office:
+    async with running(tmp_path, {"retention": RetentionSettings(pin=(PIN["pattern"],))}) as office:
         (row,) = await office.get("/pins")
         assert (row["source"], row["created_at"]) == ("configuration", None)
         refused = await office.call(HERE, "DELETE")

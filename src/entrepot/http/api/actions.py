@@ -16,7 +16,7 @@ from entrepot.ports.audit import ActionEntry
 
 __all__ = ["Detail", "recorded"]
 
-Detail = dict[str, str | int | float | bool | None]
+Detail = dict[str, str | int | bool | None]
 
 
 @contextmanager

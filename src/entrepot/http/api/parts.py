@@ -23,6 +23,7 @@ from entrepot.ports.catalogue import Catalogue
 from entrepot.ports.clock import Clock
 from entrepot.ports.condition import InspectedUpstream
 from entrepot.ports.identity import Identities
+from entrepot.ports.jobs import Jobs
 from entrepot.ports.retention import Pins
 from entrepot.telemetry.events import Events
 from entrepot.telemetry.metrics import Metrics
@@ -49,6 +50,7 @@ class Parts:
     purging: Purging
     scrub: Scrub
     warms: Warms
+    jobs: Jobs
     audit: AuditLog
     events: Events
     settings: Callable[[], dict[str, Any]]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 
-from entrepot.jobs.schedule import sample_lag
+from entrepot.jobs.lag import sample_lag
 from entrepot.testing.virtual_clock import VirtualClock
 
 
