@@ -53,6 +53,7 @@ class NotDone(ApiFailed):
 class Answer(msgspec.Struct, frozen=True):
     """``headers`` by lower-case name; ``content`` is ``None`` for nothing."""
 
+    status: int
     content: Any
     headers: Mapping[str, str]
 
@@ -199,7 +200,7 @@ def _answer(response: HTTPResponse, expected: tuple[int, ...]) -> Answer:
     except msgspec.DecodeError as error:
         raise ApiFailed(_stranger(status), status) from error
     if 200 <= status < 300 or status in expected:
-        return Answer(answer, headers)
+        return Answer(status, answer, headers)
     if not headers.get("content-type", "").startswith(_PROBLEM) or not isinstance(answer, dict):
         raise ApiFailed(_stranger(status), status)
     advice = "; see --token-file" if status in _TOKEN_REFUSED else ""

@@ -22,6 +22,8 @@ _COMMANDS = {
     "fills": "Show the downloads that run.",
     "warm": "Have a running cache fetch images before they are asked for.",
     "refresh": "Ask the upstream now what tags mean.",
+    "pin": "Keep images from expiry and eviction, and list what is kept so.",
+    "unpin": "Let images expire and be evicted again.",
     "purge": "Let go of cached tags, repositories or an upstream.",
     "verify": "Read stored content again and drop what is wrong.",
     "events": "Show what the cache's log said lately.",

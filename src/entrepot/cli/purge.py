@@ -10,9 +10,8 @@ import click
 from entrepot.cli.api_client import ApiClient, NotDone
 from entrepot.cli.completion import complete_repositories, complete_upstreams
 from entrepot.cli.options import api_options, json_option
+from entrepot.cli.selections import select, split_tag
 from entrepot.cli.tables import clean, print_json, size
-from entrepot.oci.reference import split_host
-from entrepot.policy.routing import DOCKER_HUB
 
 __all__ = ["command"]
 
@@ -72,27 +71,11 @@ def _selection(
         raise click.UsageError("--everywhere and --upstream exclude each other")
     if image is None:
         return {"repositories": _EVERY, "upstream": upstream}
-    if "@" in image:
-        raise click.UsageError("expected a tag or a pattern of tags: digests are not purged by themselves")
-    name, tags = _split(image)
-    host, rest = split_host(name)
     if everywhere:
+        name, tags = split_tag(image)
         return {"repositories": name, "tags": tags}
-    if host is not None and upstream is None:
-        upstream, name = host, rest
-    known = {one.lower(): one for one in (row["name"] for row in api.call("GET", "/upstreams"))}
-    upstream = upstream or api.call("GET", "/settings")["default_upstream"]
-    if upstream.lower() not in known:
-        raise NotDone(f"{upstream} is not an upstream of this cache: {', '.join(known)}")
-    if upstream == DOCKER_HUB and "/" not in name and _EVERY not in name:
-        name = f"library/{name}"
-    return {"repositories": name, "upstream": known[upstream.lower()], "tags": tags}
-
-
-def _split(image: str) -> tuple[str, str | None]:
-    """Cut off the tag: what follows the last colon, unless a slash says that it was a port's."""
-    name, colon, tag = image.rpartition(":")
-    return (name, tag) if colon and "/" not in tag else (image, None)
+    found = select(api, image, upstream)
+    return {"repositories": found.repositories, "upstream": found.upstream, "tags": found.tags}
 
 
 def _confirm(report: dict[str, Any]) -> None:

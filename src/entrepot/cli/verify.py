@@ -7,21 +7,25 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
-from pathlib import Path
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
 
 import click
 from rich.console import Console
 from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColumn, TransferSpeedColumn
 
-from entrepot.cli.options import config_option
+from entrepot.cli.api_client import connect
+from entrepot.cli.options import json_option, server_options
+from entrepot.cli.remote_scrub import RemoteScrub
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
 from entrepot.engine.scrub import Finding, Kind, Scrub, Verdict
 from entrepot.errors import EntrepotError
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.reference import InvalidName, Repository, check_name
+from entrepot.ports.blobs import Pace
 from entrepot.standalone import scrubbing
 
 __all__ = ["command"]
@@ -45,45 +49,62 @@ class _Target(click.ParamType[Target]):
 
 
 @click.command()
-@config_option
+@server_options
 @click.option("--data", metavar="DIR", help=meaning_of("data"))
-@click.option("--json", "as_json", is_flag=True, help="Print JSON, an object a line.")
+@json_option
 @click.argument("targets", nargs=-1, type=_Target(), metavar="[UPSTREAM/REPOSITORY|DIGEST]...")
 @click.pass_context
 def command(
     context: click.Context,
     *,
-    file: Path | None,
     data: str | None,
     as_json: bool,
     targets: tuple[Target, ...],
+    **server: Any,
 ) -> None:
     """Read stored content again, all or what is named, and drop what is not what its digest says.
 
-    The next pull fetches that anew. The cache may run meanwhile, or not.
+    The next pull fetches that anew. The data folder is read here, and the cache may run meanwhile, or
+    not; with --url the cache there reads its blobs, and not its manifests.
 
     Exit codes: 0 all is right; 3 something was wrong, and is dropped; 1 something could not be read, or
-    is not there.
+    is not there; 2 wrong usage, or no cache to call.
     """
-    settings = load_settings(file, os.environ, {"data": data} if data is not None else {})
+    if data is not None and server["url"] is not None:
+        raise click.UsageError("--data and --url exclude each other")
     report = _Report(as_json=as_json)
-    asyncio.run(_verify(settings.data, targets, report))
+    asyncio.run(_verify(data, server, targets, report))
     context.exit(report.end())
 
 
-async def _verify(data: str | None, targets: Sequence[Target], report: _Report) -> None:
+async def _verify(
+    data: str | None, server: dict[str, Any], targets: Sequence[Target], report: _Report
+) -> None:
     with _progress() as progress:
         task = progress.add_task("", total=None)
 
         async def advance(read_bytes: int) -> None:
             progress.advance(task, read_bytes)
 
-        async with scrubbing(data, advance) as (scrub, size):
+        async with _opened(data, server, advance) as (scrub, size):
             progress.update(task, total=None if targets else size)
             await _take(scrub, targets, report)
 
 
-async def _take(scrub: Scrub, targets: Sequence[Target], report: _Report) -> None:
+@asynccontextmanager
+async def _opened(
+    data: str | None, server: dict[str, Any], pace: Pace
+) -> AsyncGenerator[tuple[Scrub | RemoteScrub, int | None]]:
+    """Open the folder, or the cache at the URL if there is one; tell how much there is, if it is known."""
+    if server["url"] is not None:
+        yield RemoteScrub(connect(**server), pace), None
+        return
+    settings = load_settings(server["file"], os.environ, {} if data is None else {"data": data})
+    async with scrubbing(settings.data, pace) as opened:
+        yield opened
+
+
+async def _take(scrub: Scrub | RemoteScrub, targets: Sequence[Target], report: _Report) -> None:
     for target in targets:
         found = scrub.repository(target) if isinstance(target, Repository) else scrub.content(target)
         if not await report.take(found):

@@ -9,6 +9,9 @@ from collections.abc import Callable
 import pytest
 from tests.e2e.commands.conftest import Desk
 
+from entrepot.oci.digest import Digest
+from entrepot.storage.layout import blob_path
+
 Background = Callable[[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
 
 
@@ -69,7 +72,7 @@ def test_purging_nothing_is_told_by_the_exit_code(desk: Desk, arguments: tuple[s
     [
         ((), 2, "expected an IMAGE, or an --upstream"),
         (("a", "--everywhere", "--upstream", "quay.test"), 2, "exclude each other"),
-        ((f"a@sha256:{'0' * 64}",), 2, "digests are not purged"),
+        ((f"a@sha256:{'0' * 64}",), 2, "expected a tag or a pattern of tags, found the digest of"),
         (("absent.test/a",), 1, "absent.test is not an upstream of this cache"),
     ],
 )
@@ -96,3 +99,55 @@ def test_purge_asks_on_a_terminal(
     assert process.returncode == exit_code
     assert f"docker.io/{name}:1\nwould go: 1 repositories".encode() in told
     assert len(desk.rows("images", "--search", name)) == left
+
+
+def test_pins_are_set_listed_and_removed(desk: Desk) -> None:
+    assert desk.run("pin").stderr == "nothing is pinned\n"
+    assert desk.lines("pin", "postgres:16*", "docker.io/team/*") == [
+        "docker.io/library/postgres:16* is pinned",
+        "docker.io/team/* is pinned",
+    ]
+    assert desk.lines("pin", "library/postgres:16*") == ["docker.io/library/postgres:16* was pinned already"]
+    assert [line.split()[:2] for line in desk.lines("pin")[1:]] == [
+        ["docker.io/library/postgres:16*", "administrator"],
+        ["docker.io/team/*", "administrator"],
+    ]
+    assert desk.rows("pin", "--upstream", "quay.test") == []
+    assert desk.lines("unpin", "postgres:16*") == ["docker.io/library/postgres:16* is pinned no longer"]
+    both = desk.run("pin", "--remove", "team/*", "absent")
+    assert (both.exit_code, both.stdout) == (1, "docker.io/team/* is pinned no longer\n")
+    assert both.stderr == "failed: upstream docker.io has no pin library/absent\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "complaint"),
+    [
+        (("pin", "absent.test/a"), 1, "absent.test is not an upstream of this cache"),
+        (("pin", "two words"), 2, "pattern: expected repository or repository:tag"),
+        (("pin", f"a@sha256:{'0' * 64}"), 2, "found the digest of"),
+        (("pin", "--remove"), 2, "expected an IMAGE that is pinned"),
+        (("unpin",), 2, "Missing argument"),
+    ],
+)
+def test_what_cannot_be_pinned_is_told(
+    desk: Desk, arguments: tuple[str, ...], exit_code: int, complaint: str
+) -> None:
+    result = desk.run(*arguments)
+    assert (result.exit_code, result.stdout) == (exit_code, "")
+    assert complaint in result.stderr
+
+
+def test_a_cache_verifies_its_own_blobs(desk: Desk) -> None:
+    image = desk.pulled("library/verified", layers=(b"right", b"to be changed"))
+    remote = ("verify", "--url", desk.cache.url, "docker.io/library/verified")
+    assert desk.lines(*remote) == ["3 blobs, 0 manifests, 34 bytes: nothing wrong; 0 failed"]
+    (desk.cache.data / blob_path(image.layers[1])).write_bytes(b"it is changed")
+    changed = desk.run(*remote)
+    assert (changed.exit_code, changed.stdout.splitlines()[0]) == (3, f"dropped: blob {image.layers[1]}")
+    absent = desk.run("verify", "--url", desk.cache.url, "docker.io/library/none", str(Digest.of(b"absent")))
+    assert (absent.exit_code, absent.stdout.count("failed: nothing is kept of")) == (1, 2)
+
+
+def test_verify_takes_one_cache_only(desk: Desk) -> None:
+    result = desk.run("verify", "--url", desk.cache.url, "--data", str(desk.cache.data))
+    assert (result.exit_code, "exclude each other" in result.stderr) == (2, True)
