@@ -9,7 +9,7 @@ import click
 from entrepot.cli.api_client import connect
 from entrepot.errors import EntrepotError
 
-__all__ = ["complete_repositories", "complete_upstreams"]
+__all__ = ["complete_jobs", "complete_repositories", "complete_upstreams"]
 
 _MOST = 100
 _SECONDS = 2.0
@@ -18,6 +18,11 @@ _SECONDS = 2.0
 
 def complete_upstreams(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
     return _beginning(incomplete, [row["name"] for row in _ask(context, "/upstreams", {})])
+
+
+def complete_jobs(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
+    rows = _ask(context, "/jobs", {"search": incomplete, "page_size": _MOST})
+    return _beginning(incomplete, [row["name"] for row in rows])
 
 
 def complete_repositories(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:

@@ -26,6 +26,8 @@ _COMMANDS = {
     "unpin": "Let images expire and be evicted again.",
     "purge": "Let go of cached tags, repositories or an upstream.",
     "verify": "Read stored content again and drop what is wrong.",
+    "jobs": "Show what runs behind the answers, and run it now.",
+    "collect": "Have go now what is due to go.",
     "events": "Show what the cache's log said lately.",
     "audit": "Show who asked what of the cache, and who did what to it.",
     "doctor": "Check what a cache needs here, and say what to do.",

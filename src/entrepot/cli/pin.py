@@ -38,27 +38,31 @@ def command(
     or no cache to call.
     """
     if remove:
-        unpin(api, images, upstream)
+        unpin(api, images, upstream, as_json=as_json)
     elif images:
         _pin(api, images, upstream, as_json=as_json)
     else:
         _list(api, upstream, as_json=as_json)
 
 
-def unpin(api: ApiClient, images: tuple[str, ...], upstream: str | None) -> None:
+def unpin(api: ApiClient, images: tuple[str, ...], upstream: str | None, *, as_json: bool) -> None:
     """Remove pins, all that can be, and name the others."""
     if not images:
         raise click.UsageError("expected an IMAGE that is pinned")
     failures = 0
     for image in images:
         found = select(api, image, upstream)
+        named = {"upstream": found.upstream, "pattern": _pattern(found)}
         try:
-            api.call("DELETE", "/pins", query={"upstream": found.upstream, "pattern": _pattern(found)})
+            api.call("DELETE", "/pins", query=named)
         except NotDone as failed:
             failures += 1
             click.echo(f"failed: {failed.message}", err=True)
+            continue
+        if as_json:
+            print_json(named)
         else:
-            click.echo(f"{found.upstream}/{_pattern(found)} is pinned no longer")
+            click.echo(clean(f"{found.upstream}/{_pattern(found)} is pinned no longer"))
     click.get_current_context().exit(1 if failures else 0)
 
 

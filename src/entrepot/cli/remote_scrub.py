@@ -23,7 +23,8 @@ class RemoteScrub:
         self._pace = pace
 
     async def manifests(self) -> AsyncIterator[Finding]:
-        for finding in ():
+        none: tuple[Finding, ...] = ()
+        for finding in none:
             yield finding
 
     async def blobs(self) -> AsyncIterator[Finding]:

@@ -53,9 +53,7 @@ class _Target(click.ParamType[Target]):
 @click.option("--data", metavar="DIR", help=meaning_of("data"))
 @json_option
 @click.argument("targets", nargs=-1, type=_Target(), metavar="[UPSTREAM/REPOSITORY|DIGEST]...")
-@click.pass_context
 def command(
-    context: click.Context,
     *,
     data: str | None,
     as_json: bool,
@@ -74,7 +72,7 @@ def command(
         raise click.UsageError("--data and --url exclude each other")
     report = _Report(as_json=as_json)
     asyncio.run(_verify(data, server, targets, report))
-    context.exit(report.end())
+    click.get_current_context().exit(report.end())
 
 
 async def _verify(

@@ -116,6 +116,8 @@ def test_pins_are_set_listed_and_removed(desk: Desk) -> None:
     assert desk.lines("unpin", "postgres:16*") == ["docker.io/library/postgres:16* is pinned no longer"]
     both = desk.run("pin", "--remove", "team/*", "absent")
     assert (both.exit_code, both.stdout) == (1, "docker.io/team/* is pinned no longer\n")
+    desk.lines("pin", "twice")
+    assert desk.rows("unpin", "twice") == [{"upstream": "docker.io", "pattern": "library/twice"}]
     assert both.stderr == "failed: upstream docker.io has no pin library/absent\n"
 
 
@@ -151,3 +153,35 @@ def test_a_cache_verifies_its_own_blobs(desk: Desk) -> None:
 def test_verify_takes_one_cache_only(desk: Desk) -> None:
     result = desk.run("verify", "--url", desk.cache.url, "--data", str(desk.cache.data))
     assert (result.exit_code, "exclude each other" in result.stderr) == (2, True)
+
+
+def test_jobs_are_listed_and_run(desk: Desk) -> None:
+    lines = desk.lines("jobs")
+    assert lines[0].split()[:3] == ["JOB", "RUNS", "STATE"]
+    names = [job["name"] for job in desk.rows("jobs")]
+    assert "collect" in names
+    assert desk.lines("jobs", "collect")[0].startswith("collect: ")
+    done = desk.rows("jobs", "collect", "--run", "--wait")
+    assert (done[0]["running"], done[0]["last_outcome"]) == (False, "ok")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "exit_code", "complaint"),
+    [
+        (("jobs", "absent"), 1, "there is no job absent"),
+        (("jobs", "absent", "--run"), 1, "there is no job absent"),
+        (("jobs", "--run"), 2, "expected the NAME of a job to run"),
+    ],
+)
+def test_what_is_no_job_is_told(
+    desk: Desk, arguments: tuple[str, ...], exit_code: int, complaint: str
+) -> None:
+    result = desk.run(*arguments)
+    assert (result.exit_code, result.stdout, complaint in result.stderr) == (exit_code, "", True)
+
+
+def test_what_is_due_to_go_is_collected(desk: Desk) -> None:
+    (line,) = desk.lines("collect")
+    assert line.startswith("gone: ")
+    (told,) = desk.rows("collect")
+    assert told["reason"] is None
