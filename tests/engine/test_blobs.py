@@ -25,6 +25,7 @@ from entrepot.ports.metadata import StoredManifest
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
 
+DEMO = Repository("docker.io", "library/demo")
 LIAR = Repository("docker.io", "library/liar")
 CONTENT = b"layer"
 DIGEST = Digest.of(CONTENT)
@@ -106,3 +107,35 @@ async def test_a_doubted_blob_that_is_gone_by_now_is_fetched_again(
     await depot.settle()
     assert depot.held(DIGEST) == CONTENT
     assert "blob_damaged" not in [line["event"] for line in lines]
+
+
+@pytest.mark.parametrize("damaged", [b"lXyer", b"", b"layers and more"])
+async def test_a_blob_that_somebody_wrote_to_is_fetched_again_and_read_once_for_all_who_ask(
+    blobs: Blobs, depot: Depot, reading: Reading, damaged: bytes
+) -> None:
+    (depot.store._root / blob_path(DIGEST)).write_bytes(damaged)
+    async with asyncio.TaskGroup() as group:
+        asking = [group.create_task(blobs.open(DEMO, DIGEST)) for _ in range(5)]
+    for asked in asking:
+        asked.result().close()
+    await depot.settle()
+    assert depot.held(DIGEST) == CONTENT
+    assert reading.count == 1
+
+
+async def test_the_size_of_a_damaged_blob_is_not_told(blobs: Blobs, depot: Depot) -> None:
+    (depot.store._root / blob_path(DIGEST)).write_bytes(b"damaged")
+    assert await blobs.size(DEMO, DIGEST) == len(CONTENT)
+
+
+async def test_a_blob_that_was_replaced_by_a_right_one_is_served_when_it_has_been_read(
+    blobs: Blobs, depot: Depot, reading: Reading
+) -> None:
+    path = depot.store._root / blob_path(DIGEST)
+    path.unlink()
+    path.write_bytes(CONTENT)
+    for _ in range(3):
+        answer = await blobs.open(DEMO, DIGEST)
+        assert isinstance(answer, HeldBlob)
+        answer.close()
+    assert reading.count == 1

@@ -87,12 +87,13 @@ class Blobs:
         self._uses = uses
         self._links = Lru[tuple[Repository, Digest], KnownBlob](_LINKS_IN_MEMORY)
         self._confirmations = Flights[tuple[Repository, Digest], int | None]()
+        self._checks = Flights[Digest, bool]()
 
     async def size(self, repository: Repository, digest: Digest) -> int | None:
         """Return a blob's size without moving its bytes; raise as ``open`` does."""
         self._sites.of(repository)
         known = self._known(repository, digest)
-        if known is not None and (blob := self._open_stored(digest)) is not None:
+        if known is not None and (blob := await self._held(repository, digest, known)) is not None:
             blob.close()
             return blob.size
         fill = self._fills.running(digest)
@@ -120,9 +121,7 @@ class Blobs:
         if known is None and self._is_here(digest):
             await self._confirm(repository, digest)
             known = _CONFIRMED
-        blob = self._open_stored(digest) if known is not None else None
-        if blob is not None and known is not None and known.size not in (None, blob.size):
-            blob = await self._doubted(blob, repository, digest)
+        blob = await self._held(repository, digest, known) if known is not None else None
         if blob is not None:
             self._uses.note(digest)
             return HeldBlob(blob)
@@ -156,6 +155,7 @@ class Blobs:
 
     async def close(self) -> None:
         await self._confirmations.close()
+        await self._checks.close()
 
     def _is_here(self, digest: Digest) -> bool:
         """Tell whether the bytes are here, or coming, for some other repository."""
@@ -175,22 +175,27 @@ class Blobs:
             log.warning("blob_unreadable", digest=str(digest), reason=str(failure))
             return None
 
-    async def _doubted(self, blob: OpenBlob, repository: Repository, digest: Digest) -> OpenBlob | None:
-        """Give back a blob that contradicts its manifest if it is right after all; else drop it."""
-        try:
-            is_right = await self._store.is_right(digest)
-        except BaseException:
-            blob.close()
-            raise
-        if is_right:
-            # So that a manifest that lies has it read again but once.
-            self._links.put((repository, digest), _CONFIRMED)
+    async def _held(self, repository: Repository, digest: Digest, known: KnownBlob) -> OpenBlob | None:
+        """Open a blob of the store; one that gives reason to doubt it is read again first."""
+        blob = self._open_stored(digest)
+        if blob is None or (known.size in (None, blob.size) and blob.is_untouched):
             return blob
         blob.close()
+        if not await self._checks.join(digest, lambda: self._check(digest)):
+            return None
+        # So that a manifest that lies has it read again but once.
+        blob = self._open_stored(digest)
+        if blob is not None and known.size != blob.size:
+            self._links.put((repository, digest), _CONFIRMED)
+        return blob
+
+    async def _check(self, digest: Digest) -> bool:
+        """Tell whether a blob is right; drop a wrong one."""
+        is_right = await self._store.is_right(digest)
         if is_right is False:
             log.error("blob_damaged", digest=str(digest), action="dropped, to be fetched again")
             await self._store.delete(digest)
-        return None
+        return bool(is_right)
 
     async def _open_fill(
         self, repository: Repository, digest: Digest, known: KnownBlob | None, start: int, stop: int | None

@@ -23,6 +23,14 @@ class OpenBlob(Protocol):
     @property
     def size(self) -> int: ...
 
+    @property
+    def is_untouched(self) -> bool:
+        """Tell whether nobody wrote to it since it was stored or found right, as far as a look can tell.
+
+        Where it is not, ``BlobStore.is_right`` has to tell, and makes it so.
+        """
+        ...
+
     def fileno(self) -> int:
         """Return a file descriptor fit for ``sendfile`` at any offset."""
         ...

@@ -23,6 +23,7 @@ from entrepot.storage.layout import BLOBS, SPOOL, blob_path, digest_of_blob
 from entrepot.storage.open_files import OpenFile, OpenFiles
 from entrepot.storage.remains import Remains
 from entrepot.storage.rereading import feed_from
+from entrepot.storage.seal import is_sealed, put_seal, seal_of
 from entrepot.storage.spool import FileSpool
 from entrepot.storage.system import System, make_folder, sync_folder
 
@@ -51,6 +52,7 @@ class FilesystemBlobs:
         self._spools = WeakValueDictionary[Digest, FileSpool]()
         self._opening = threading.Lock()
         self._open_files = OpenFiles()
+        self._keeps_seals = True
         with translated(root):
             for folder in (BLOBS, SPOOL):
                 make_folder(system, root / folder)
@@ -74,7 +76,7 @@ class FilesystemBlobs:
         if not stat.S_ISREG(status.st_mode):
             os.close(fd)
             raise StoreFailed(f"{path} is no file: move it away")
-        return OpenFile(fd, status.st_size)
+        return OpenFile(fd, status.st_size, seal_of(digest) if self._keeps_seals else None)
 
     async def spool(self, digest: Digest) -> FileSpool:
         return await self._run(self._spool, digest)
@@ -95,12 +97,17 @@ class FilesystemBlobs:
         hasher, offset = digest.hasher(), 0
         with translated(path):
             try:
+                changed_at = path.stat().st_mtime_ns
                 while step := await self._run(feed_from, path, hasher, offset):
                     offset += step
                     await pace(step)
             except FileNotFoundError:
                 return None
-        return step is not None and bool(hasher.hexdigest() == digest.hex)
+        if step is None or hasher.hexdigest() != digest.hex:
+            return False
+        await self._run(self._seal, path, digest, changed_at)
+        self._open_files.drop(digest)  # It may be another file than the one that was read.
+        return True
 
     async def missing(self, digests: Sequence[Digest]) -> list[Digest]:
         return await self._run(self._missing, digests)
@@ -137,6 +144,25 @@ class FilesystemBlobs:
 
     async def _run(self, work: Callable[..., T], *arguments: object) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
+
+    def _seal(self, path: Path, digest: Digest, changed_at: int) -> None:
+        """Seal what was found right, if nobody wrote to it meanwhile.
+
+        A disk that does not keep the seal gets none from now on: else all would be read again and again.
+        """
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return
+        seal = seal_of(digest)
+        try:
+            if os.fstat(fd).st_mtime_ns == changed_at and not is_sealed(fd, seal):
+                put_seal(self._system, fd, seal)
+                self._keeps_seals = self._keeps_seals and is_sealed(fd, seal)
+        except OSError:
+            self._keeps_seals = False
+        finally:
+            os.close(fd)
 
     def _missing(self, digests: Sequence[Digest]) -> list[Digest]:
         missing = []

@@ -7,6 +7,7 @@ import os
 from typing import Self
 
 from entrepot.oci.digest import Digest
+from entrepot.storage.seal import is_sealed
 
 __all__ = ["OpenFile", "OpenFiles"]
 
@@ -15,14 +16,22 @@ _MOST = 500
 
 
 class OpenFile:
-    """Implements ``ports.blobs.OpenBlob``: one descriptor for all who opened it; the last one closes it."""
+    """Implements ``ports.blobs.OpenBlob``: one descriptor for all who opened it; the last one closes it.
 
-    __slots__ = ("_fd", "_holders", "size")
+    ``seal`` is ``None`` where the disk keeps none.
+    """
 
-    def __init__(self, fd: int, size: int) -> None:
+    __slots__ = ("_fd", "_holders", "_seal", "size")
+
+    def __init__(self, fd: int, size: int, seal: int | None = None) -> None:
         self._fd = fd
         self._holders = 1
+        self._seal = seal
         self.size = size
+
+    @property
+    def is_untouched(self) -> bool:
+        return self._seal is None or is_sealed(self._fd, self._seal)
 
     def fileno(self) -> int:
         return self._fd

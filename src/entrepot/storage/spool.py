@@ -6,7 +6,7 @@ import asyncio
 import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +15,7 @@ from entrepot.oci.digest import Digest
 from entrepot.storage.failures import translated
 from entrepot.storage.journal import Journal
 from entrepot.storage.layout import blob_path, journal_path, spool_path
+from entrepot.storage.seal import put_seal, seal_of
 from entrepot.storage.system import System, make_folder, remove_file, sync_folder, write_all
 
 __all__ = ["FileSpool"]
@@ -34,6 +35,7 @@ class FileSpool:
         """Open or create the files; blocks, so call it from a thread."""
         self._part = root / spool_path(digest)
         self._target = root / blob_path(digest)
+        self._seal = seal_of(digest)
         self._threads = threads
         self._system = system
         with translated(self._part), ExitStack() as undo:
@@ -112,6 +114,8 @@ class FileSpool:
         with translated(self._part):
             try:
                 self._system.ftruncate(self._fd, size)
+                with suppress(OSError):  # Without a seal it is read once more, when it is first used.
+                    put_seal(self._system, self._fd, self._seal)
                 self._system.fsync(self._fd)
                 make_folder(self._system, self._target.parent)
                 self._system.replace(self._part, self._target)

@@ -35,6 +35,7 @@ class BlobContract:
         blob = store.open(DIGEST)
         assert blob is not None
         assert blob.size == len(CONTENT)
+        assert blob.is_untouched
         assert os.pread(blob.fileno(), blob.size + 1, 0) == CONTENT
         blob.close()
 

@@ -100,6 +100,9 @@ class Platter:
         file = _file(self._open[fd])
         file.changes.append((max(len(file.content()), offset + size), None))
 
+    def _note_utime(self, fd: int, _times: None, _result: None) -> None:
+        """Forget it: no time survives the cut, as a disk may lose it."""
+
     def _note_fsync(self, fd: int, _result: None) -> None:
         self._open[fd].sync()
 

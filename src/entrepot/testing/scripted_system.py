@@ -88,6 +88,9 @@ class ScriptedSystem:
     def posix_fallocate(self, fd: int, offset: int, size: int, /) -> None:
         self._do("posix_fallocate", fd, offset, size)
 
+    def utime(self, fd: int, /, *, ns: tuple[int, int]) -> None:
+        self._do("utime", fd, None, ns=ns)
+
     def fsync(self, fd: int, /) -> None:
         self._do("fsync", fd)
 
@@ -103,11 +106,11 @@ class ScriptedSystem:
     def unlink(self, path: Path, /) -> None:
         self._do("unlink", path)
 
-    def _do(self, name: str, *arguments: Any, counts: bool = True) -> Any:
+    def _do(self, name: str, *arguments: Any, counts: bool = True, **options: Any) -> Any:
         with self._lock:
             if counts:
                 self._step(name)
-            result = None if name == "fsync" else getattr(os, name)(*arguments)
+            result = None if name == "fsync" else getattr(os, name)(*arguments, **options)
             if self._platter is not None:
                 self._platter.note(name, arguments, result)
             return result

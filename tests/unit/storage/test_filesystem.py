@@ -243,3 +243,92 @@ async def test_what_cannot_be_dropped_does_not_keep_the_rest_from_being_swept(
         _ = [count async for count in store.sweep(0.0)]
     store.close()
     assert sum(path.exists() for path in strays) == 1
+
+
+async def _keep(store: FilesystemBlobs, content: bytes) -> None:
+    spool = await store.spool(Digest.of(content))
+    await spool.write(0, content)
+    await spool.commit(len(content))
+    await spool.close()
+
+
+def _is_untouched(store: FilesystemBlobs, digest: Digest = DIGEST) -> bool:
+    blob = store.open(digest)
+    assert blob is not None
+    is_untouched = blob.is_untouched
+    blob.close()
+    return is_untouched
+
+
+async def test_a_write_breaks_the_seal_of_a_blob_even_while_it_is_open(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    await _keep(store, b"content")
+    blob = store.open(DIGEST)
+    assert blob is not None
+    assert _is_untouched(store)
+    with (tmp_path / blob_path(DIGEST)).open("r+b") as file:
+        file.write(b"C")
+    assert not blob.is_untouched
+    blob.close()
+    store.close()
+
+
+async def test_what_is_found_right_is_sealed_again(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    await _keep(store, b"content")
+    (tmp_path / blob_path(DIGEST)).write_bytes(b"content")
+    assert not _is_untouched(store)
+    assert await store.is_right(DIGEST)
+    assert _is_untouched(store)
+    store.close()
+
+
+async def test_what_is_found_wrong_is_not_sealed(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    await _keep(store, b"content")
+    (tmp_path / blob_path(DIGEST)).write_bytes(b"CONTENT")
+    assert not await store.is_right(DIGEST)
+    assert not _is_untouched(store)
+    store.close()
+
+
+async def test_what_is_written_to_while_it_is_read_again_is_not_sealed(tmp_path: Path) -> None:
+    store = FilesystemBlobs(tmp_path)
+    await _keep(store, b"content")
+    path = tmp_path / blob_path(DIGEST)
+    path.write_bytes(b"content")
+
+    async def write(_read_bytes: int) -> None:
+        path.write_bytes(b"CONTENT")
+
+    assert await store.is_right(DIGEST, write)
+    assert not _is_untouched(store)
+    store.close()
+
+
+class _WholeSeconds(ScriptedSystem):
+    """A file system that keeps no fractions of seconds."""
+
+    def utime(self, fd: int, /, *, ns: tuple[int, int]) -> None:
+        super().utime(fd, ns=(ns[0] // 10**9 * 10**9, ns[1] // 10**9 * 10**9))
+
+
+class _NoTimes(ScriptedSystem):
+    """A file system that lets nobody set times."""
+
+    def utime(self, fd: int, /, *, ns: tuple[int, int]) -> None:
+        raise OSError(errno.EPERM, "not permitted")
+
+
+@pytest.mark.parametrize("system", [_WholeSeconds(), _NoTimes()])
+async def test_where_a_disk_keeps_no_seals_what_is_there_is_read_again_but_once(
+    tmp_path: Path, system: ScriptedSystem
+) -> None:
+    store = FilesystemBlobs(tmp_path, system=system)
+    await _keep(store, b"content")
+    await _keep(store, b"other")
+    assert not _is_untouched(store)
+    assert await store.is_right(DIGEST)
+    assert _is_untouched(store)
+    assert _is_untouched(store, Digest.of(b"other"))
+    store.close()
