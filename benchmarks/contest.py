@@ -37,8 +37,13 @@ _UNWATCHED: Mapping[str, Any] = {"log": {"access": False}, "audit": {"enabled": 
 _WATCHED: Mapping[str, Any] = {
     "audit": {"syslog": "tcp://127.0.0.1:9", "webhook": {"url": "http://127.0.0.1:9"}},
     "telemetry": {"otlp_endpoint": "http://127.0.0.1:9", "trace_share": "1%"},
+    "sync": [
+        {"name": "x", "upstream": "docker.io", "repositories": ["x"], "semver": "^1", "schedule": "0 3 * * *"}
+    ],
 }
 """All that may be on; to collectors that are away, so that only being ready counts."""
+_WATCHERS = ("/metrics", "/api/v1/upstreams", "/api/v1/warms", "/api/v1/docs/openapi.json")
+"""What has been asked for once has loaded all that it needs."""
 _WRITTEN_AFTER = 0.5
 """Seconds in which what is held in memory has been written."""
 _ASKED_UNTIL_KNOWN = 5
@@ -152,6 +157,8 @@ class Contest:
     def _compare_watched(self, rounds: int) -> None:
         with self._fresh(ENTREPOT, **_WATCHED) as watched:
             _manifest(watched.url, self._content.tag_path)
+            for path in _WATCHERS:
+                _look_at(watched, path)
             self._note("on idle", ENTREPOT, partial(proportional_size, watched.pid))
         with self._fresh(ENTREPOT, **_UNWATCHED) as unwatched, self._fresh(ENTREPOT) as watched:
             for cache in (unwatched, watched):
@@ -225,6 +232,13 @@ def _manifest(url: str, path: str, method: str = "GET") -> None:
     reply = ask(url, path, method=method, headers={"Accept": MANIFEST_TYPE})
     if reply.status != 200:
         raise RuntimeError(f"{method} {path} got {reply.status}")
+
+
+def _look_at(cache: Cache, path: str) -> None:
+    token = (Path(cache.log).parent / "data/admin-token").read_text().strip()
+    reply = ask(cache.url, path, headers={"Authorization": f"Bearer {token}"})
+    if reply.status != 200:
+        raise RuntimeError(f"GET {path} got {reply.status}")
 
 
 def _slowest(url: str, times: int) -> float:

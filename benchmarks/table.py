@@ -64,7 +64,7 @@ ROWS = (
     Row("warm", "10 warm tag GETs: upstream requests", "", 0.0),
     Row("first", "first pull of 7 layers: upstream requests", "", 12.0),
     Row("idle", "idle memory (PSS, all processes)", "MB", 90.0, scale=1e6),
-    Row("on idle", "idle memory, with audit log, forwarding and traces", "MB", 90.0, scale=1e6),
+    Row("on idle", "idle memory, with API, audit log, forwarding, traces and sync", "MB", 90.0, scale=1e6),
     Row("watched", "manifest by tag: speed kept with log and audit log on", "", 0.90, at_least=True),
     Row("crowd", "200 clients, one cold {crowd} blob: peak RSS", "MB", 200.0, scale=1e6),
     Row("hung", "cached tag, upstream hangs: first answer", "s", 2.5),
