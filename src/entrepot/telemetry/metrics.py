@@ -130,7 +130,9 @@ class Metrics:
             "endpoint_waiting_requests", "upstream endpoint", "Requests that wait for a connection to it."
         )
         self.ratelimit = gauge("ratelimit_limit", "upstream", "Requests that the upstream allows.")
-        self.ratelimit_remaining = gauge("ratelimit_remaining", "upstream", "Requests that are left of it.")
+        self.ratelimit_remaining = gauge(
+            "ratelimit_remaining", "upstream", "Requests that are left of it; all, after its window."
+        )
         self.ratelimit_window = gauge(
             "ratelimit_window_seconds", "upstream", "Seconds after which a request does not count any more."
         )

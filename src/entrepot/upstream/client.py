@@ -125,8 +125,8 @@ class Client:
         now = self._clock.now()
         self._standing.dated(response.headers, now)
         if (limit := rate_limit(response.headers, now)) is not None:
-            self.observer.told(limit)
             self._standing.told(limit, now)
+            self.observer.told(limit, lambda: self._standing.is_over(self._clock.now()))
 
     async def _failure(self, response: Response, wish: Wish, host: str, *, is_own: bool) -> EntrepotError:
         body = b"" if wish.method == "HEAD" else await read_start(response)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamTimeout
 from entrepot.policy.breaker import Health
 from entrepot.ports.condition import Outcome
@@ -40,9 +42,12 @@ class Observer:
     def received(self, kind: str, size: int) -> None:
         self._metrics.received_bytes(self._upstream, kind).inc(size)
 
-    def told(self, limit: RateLimit) -> None:
+    def told(self, limit: RateLimit, is_over: Callable[[], bool]) -> None:
+        """Show the limit, and as many requests left as were told until its window ``is_over``: then all."""
         self._metrics.ratelimit(self._upstream).set(limit.limit)
-        self._metrics.ratelimit_remaining(self._upstream).set(limit.remaining)
+        self._metrics.ratelimit_remaining(self._upstream).set_function(
+            lambda: limit.limit if is_over() else limit.remaining
+        )
         if limit.window is not None:
             self._metrics.ratelimit_window(self._upstream).set(limit.window)
 

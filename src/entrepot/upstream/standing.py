@@ -50,6 +50,10 @@ class Standing:
     def told(self, limit: RateLimit, now: float) -> None:
         self.budget = Budget(limit.limit, limit.remaining, now, self._resets_by(limit, now))
 
+    def is_over(self, now: float) -> bool:
+        """Tell whether the window has ended that the upstream last told of."""
+        return self.budget is not None and self.budget.resets_by is not None and now >= self.budget.resets_by
+
     def _resets_by(self, limit: RateLimit, now: float) -> float | None:
         """Conclude when the window ends: it began before it was first heard of.
 

@@ -70,6 +70,19 @@ async def test_the_rate_limit_is_shown_as_it_was_last_told(
     assert [_value(metrics, name, upstream="fake.test") for name in names] == [100, 98, 21600]
 
 
+async def test_when_the_window_of_a_rate_limit_has_ended_nothing_of_it_is_used_up(
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], metrics: Metrics, clock: VirtualClock
+) -> None:
+    registry.content.add_image("app", "1")
+    registry.behaviour.headers = {"ratelimit-limit": "100;w=600", "ratelimit-remaining": "3;w=600"}
+    await connect(registry.url).head_manifest("app", TAG)
+    shown = []
+    for seconds in (599.0, 1.0):
+        clock.advance(seconds)
+        shown.append(_value(metrics, "ratelimit_remaining", upstream="fake.test"))
+    assert shown == [3, 100]
+
+
 async def test_the_health_of_an_endpoint_follows_its_breaker(
     registry: FakeRegistry, connect: Callable[..., RegistryUpstream], metrics: Metrics, clock: VirtualClock
 ) -> None:
