@@ -114,6 +114,7 @@ class Warms:
         self._runs: dict[int, _Run] = {}
         self._begun: dict[str, float] = {}
         self._changed = asyncio.Event()
+        self._writing = asyncio.Lock()
 
     async def run(self) -> None:
         """Go on with what was interrupted, then write down whatever changes, until cancelled."""
@@ -121,13 +122,18 @@ class Warms:
         while True:
             await self._changed.wait()
             self._changed.clear()
-            await self._write()
+            await self.keep()
             await self._clock.sleep(_SECONDS_BETWEEN_WRITES)
+
+    async def keep(self) -> None:
+        """Return when all that was ordered is written down, so that a sudden end does not undo it."""
+        async with self._writing:  # One after the other: the last is the newest.
+            await self._write()
 
     async def close(self) -> None:
         """Write down the last; the tasks must have been ended before."""
         if self._warms or self._begun:
-            await self._write()
+            await self.keep()
 
     def begin(self, wanted: Sequence[Wanted], extent: Extent, origin: str) -> Warm:
         """Order a warm; raise ``Refused`` where too many run."""

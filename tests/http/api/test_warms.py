@@ -39,6 +39,16 @@ async def test_ordered_images_are_pulled_without_their_upstream(office: Office) 
     assert await office.pull(f"library/app/blobs/{image.layers[0]}") == b"layer"
 
 
+async def test_an_order_that_was_taken_is_written_down_already(office: Office) -> None:
+    office.registry.misbehave("manifest", Fault(hang_before_head=True))
+    for _ in range(3):
+        ordered = await _order(office, "app:1")
+        kept = msgspec.json.decode((office.folder / "entrepot.warms").read_bytes())["warms"]
+        assert kept[-1]["number"] == ordered["id"]
+    for number in (1, 2, 3):
+        await office.call(f"/warms/{number}", "DELETE")
+
+
 async def test_only_the_chosen_platforms_are_fetched(office: Office) -> None:
     images = {
         platform: office.registry.content.add_image("library/app", layers=[platform.encode()])

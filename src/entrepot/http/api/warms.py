@@ -114,6 +114,7 @@ async def order_warm(request: TheRequest, data: JSONBody[Order], parts: TheParts
         except Refused as refusal:
             raise HTTPException(str(refusal), status_code=HTTPStatus.CONFLICT) from refusal
         detail["warm"] = warm.number
+        await parts.warms.keep()
     location = f"{request.url.path.rstrip('/')}/{warm.number}"
     return Response(_show(warm, parts, Warm), headers={"Location": location})
 
