@@ -5,14 +5,13 @@ from __future__ import annotations
 import socket
 import ssl
 from collections.abc import Sequence
+from typing import Literal
 
 import msgspec
 
 from entrepot.audit.forward import KeptLine
-from entrepot.audit.lines import read_line
 from entrepot.config.certificates import load_authorities
 from entrepot.config.schema import WebhookSettings
-from entrepot.ports.audit import ActionEntry
 from entrepot.telemetry.post import Poster
 
 __all__ = ["WebhookTarget"]
@@ -30,6 +29,18 @@ class _Event(msgspec.Struct, omit_defaults=True):
     data: msgspec.Raw
     specversion: str
     subject: str | None = None
+
+
+class _Head(msgspec.Struct):
+    """What an event tells of its line: to read all of it would cost the serving more."""
+
+    event: Literal["request", "action"]
+    time: str
+    upstream: str | None = None
+    repository: str | None = None
+
+
+_HEAD = msgspec.json.Decoder(_Head)
 
 
 class WebhookTarget:
@@ -56,15 +67,16 @@ class WebhookTarget:
 
     def _event(self, line: KeptLine) -> _Event | None:
         """Wrap the line as it is; ``None`` for one that was torn."""
-        entry = read_line(line.content)
-        if entry is None:
+        try:
+            entry = _HEAD.decode(line.content)
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return None
         return _Event(
             id=str(line.behind),
             source=self._source,
-            type=f"entrepot.{'action' if isinstance(entry, ActionEntry) else 'request'}",
-            time=entry.time.isoformat(),
+            type=f"entrepot.{entry.event}",
+            time=entry.time,
             data=msgspec.Raw(line.content),
             specversion="1.0",
-            subject=None if entry.upstream is None else f"{entry.upstream}/{entry.repository}",
+            subject="/".join(part for part in (entry.upstream, entry.repository) if part) or None,
         )

@@ -4,6 +4,7 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
+from datetime import UTC, datetime
 
 import pytest
 
@@ -45,7 +46,7 @@ def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Collector, lines:
         "id": f"{FILE}:300",
         "source": f"/entrepot/{socket.gethostname()}",
         "type": "entrepot.request",
-        "time": "2026-01-02T03:04:05.678000+00:00",
+        "time": "2026-01-02T03:04:05.678000Z",
         "subject": "docker.io/library/alpine",
     }
     assert events[1]["type"] == "entrepot.action"
@@ -84,3 +85,17 @@ def test_who_answers_no_http_is_a_failure(lines: list[KeptLine]) -> None:
 def test_nothing_is_posted_of_torn_lines_alone(receiver: Collector) -> None:
     WebhookTarget(WebhookSettings(url=receiver.url)).send([KeptLine(b"torn", Place(FILE, 305))])
     assert receiver.posted == []
+
+
+@pytest.mark.parametrize(
+    ("upstream", "repository", "subject"),
+    [(None, None, None), ("ghcr.io", None, "ghcr.io"), ("ghcr.io", "owner/name", "ghcr.io/owner/name")],
+)
+def test_the_subject_is_what_is_known_of_it(
+    receiver: Collector, upstream: str | None, repository: str | None, subject: str | None
+) -> None:
+    entry = ActionEntry(time=datetime.now(UTC), action="test", upstream=upstream, repository=repository)
+    line = KeptLine(as_json(entry).rstrip(), Place(FILE, 300))
+    WebhookTarget(WebhookSettings(url=receiver.url)).send([line])
+    ((_, _, (event,)),) = receiver.posted
+    assert event.get("subject") == subject
