@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import Path
 
@@ -12,7 +14,10 @@ from entrepot.storage.layout import blob_path, journal_path, spool_path
 
 __all__ = ["check"]
 
-_BLOCK = 512
+_SECTOR = 512
+_BLOCK = 4096
+_MAP = 4096
+"""Where the pieces of a file are is told in its inode, or in a block more if it was written in many."""
 _SLACK = 1.05
 _BESIDE = {"entrepot.db", "entrepot.db-wal", "entrepot.db-shm", "entrepot.ballast"}
 
@@ -20,7 +25,7 @@ _BESIDE = {"entrepot.db", "entrepot.db-wal", "entrepot.db-shm", "entrepot.ballas
 async def check(life: Life, folder: Path, kept: AbstractSet[Digest]) -> None:
     """Files and rows agree, all files have a meaning, all bytes are right, and nothing ``kept`` is lost."""
     held = await life.held()
-    await _check_account(life, folder)
+    await _check_account(life, folder, held)
     assert kept <= held.keys(), "what was kept is lost"
     assert held.keys() == set(life.metadata.stored_after(None, 1000)), "rows and files differ"
     for digest in held:
@@ -29,14 +34,33 @@ async def check(life: Life, folder: Path, kept: AbstractSet[Digest]) -> None:
     assert files - _BESIDE == {blob_path(digest) for digest in held} | _spools(files), "there are orphans"
 
 
-async def _check_account(life: Life, folder: Path) -> None:
+async def _check_account(life: Life, folder: Path, held: Mapping[Digest, int]) -> None:
     """What is counted is what the disk says, and within the bounds, or nothing is left that could go."""
+    _sync(folder)
     await life.ledger.survey()
     usage = life.ledger.usage(free=0)
-    on_disk = sum(path.lstat().st_blocks for path in (folder, *folder.rglob("*"))) * _BLOCK
-    assert usage.written == on_disk, "the disk says otherwise"
+    blobs = {folder / blob_path(digest): _whole_blocks(size) for digest, size in held.items()}
+    others = [path for path in (folder, *folder.rglob("*")) if path not in blobs]
+    assert usage.written == sum(blobs.values()) + sum(map(_on_disk, others)), "the disk says otherwise"
+    assert all(0 <= _on_disk(path) - size <= _MAP for path, size in blobs.items()), "blobs take more"
     max_size = life.bounds(0).max_size
     assert max_size is None or usage.held <= _SLACK * max_size or not life.ledger.evictable
+
+
+def _sync(folder: Path) -> None:
+    """Have a real disk take all there is: what it tells of a file is not steady while that is under way."""
+    for path in folder.rglob("*"):
+        fd = os.open(path, os.O_RDONLY)
+        os.fsync(fd)
+        os.close(fd)
+
+
+def _on_disk(path: Path) -> int:
+    return path.lstat().st_blocks * _SECTOR
+
+
+def _whole_blocks(size: int) -> int:
+    return -(-size // _BLOCK) * _BLOCK
 
 
 def _spools(files: set[str]) -> set[str]:

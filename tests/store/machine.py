@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 import os
 import shutil
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any, TypeVar
@@ -42,11 +44,18 @@ from entrepot.testing.scripted_system import Halted, ScriptedSystem
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
 
-__all__ = ["Life", "Machine"]
+__all__ = ["Frame", "Life", "Machine"]
 
 T = TypeVar("T")
+N = TypeVar("N")
+Files = dict[str, bytes | None]
+"""The content of files by their paths; ``None`` for a folder."""
+
 _PATIENCE = 20.0
+_POLL = 0.0002
 _DATABASE = "entrepot.db"
+_METRICS = Metrics()
+"""Of all lives together, as nobody looks at them."""
 
 
 class HaltingDatabase(Database):
@@ -83,11 +92,11 @@ class Life:
         sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {"docker.io": site})
         self.uses = Uses(self.metadata, self.clock)
         self.ledger = Ledger(FilesystemDisk(machine.folder, system=system), self.metadata, self.clock)
-        self.eviction = Eviction(self.store, self.metadata, self.ledger, self.uses, Metrics())
+        self.eviction = Eviction(self.store, self.metadata, self.ledger, self.uses, _METRICS)
         self.bounds = machine.bounds_on
         self.budget = Budget(self.ledger, self.eviction, self.tasks, self.clock, self.bounds)
         self.fills = Fills(
-            self.store, self.budget, self.clock, self.tasks, self._note_stored, metrics=Metrics()
+            self.store, self.budget, self.clock, self.tasks, self._note_stored, metrics=_METRICS
         )
         self.blobs = Blobs(sites, self.store, self.metadata, self.fills, self.uses)
 
@@ -130,12 +139,12 @@ class Life:
 
     async def settle(self) -> None:
         """Wait until no fill runs any more, and all are closed; ``Halted`` where none ever will be."""
-        for _ in range(10_000):
+        for _ in range(int(_PATIENCE / _POLL)):
             is_busy = len(self.fills) or self.fills._over or list(self.fills._closings.in_air())
             self._raise_if_halted()
             if not is_busy:
                 return
-            await asyncio.sleep(0.001)
+            await asyncio.sleep(_POLL)
         raise AssertionError("a fill did not come to its end")
 
     async def held(self) -> dict[Digest, int]:
@@ -167,25 +176,62 @@ class Life:
         await self.metadata.record_stored(digest, size, self.clock.now())
 
 
-class Machine:
-    """``template`` is a data folder to begin with, as making the database anew takes long."""
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """A machine at an instant, as what comes next would find it if its process or its power ended there."""
 
-    def __init__(self, base: Path, template: Path) -> None:
+    folder: Files
+    database: Files
+    platter: Platter
+    upstream: Mapping[tuple[str, Digest], bytes]
+    now: float
+    max_size: int | None
+
+
+class Machine:
+    """``template`` is a data folder to begin with, as making the database anew takes long.
+
+    One that begins with a ``frame`` has no process yet, until it is revived or powered up.
+    """
+
+    def __init__(self, base: Path, template: Path, frame: Frame | None = None) -> None:
         self._base = base
         self._folders = 0
         self.folder = base / "0"
-        shutil.copytree(template, self.folder)
         self.boots = 0
         self.clock = VirtualClock(autojump=True)
         self.upstream = ScriptedUpstream(chunk=8 << 10)
         self.crashes: list[BaseException] = []
         self._life: Life | None = None
+        self._runner = asyncio.Runner()
         self.max_size: int | None = None
         """How many bytes may be held."""
         self.next_life_ends_at: int | None = None
         """At which change of the disk the next process is to die."""
-        self._platter = Platter(self.folder)
-        self.start()
+        self._left: tuple[Files, Files] = {}, {}
+        """What the last process has left: of the store, and of the database."""
+        if frame is None:
+            shutil.copytree(template, self.folder)
+            self._platter = Platter(self.folder)
+            self.start()
+        else:
+            self.folder.mkdir(parents=True)
+            self._begin_with(frame)
+
+    def film(
+        self, work: Callable[[Life], Coroutine[Any, Any, T]], note: Callable[[], N]
+    ) -> list[tuple[Frame, N]]:
+        """Run ``work`` to its end; return the frames before every change of the disk, each with a note."""
+        frames: list[tuple[Frame, N]] = []
+
+        def look() -> None:
+            known = frames[-1][0] if frames else None
+            frames.append((self._frame(known), note()))
+
+        self.system.watch(look)
+        self.run(work)
+        self.system.behave()
+        return frames
 
     # A process lives and dies.
 
@@ -227,31 +273,34 @@ class Machine:
         loop = self._runner.get_loop()
 
         def then() -> None:
-            self._save_database()
+            self._left = self._look()
             loop.call_soon_threadsafe(self._halted.set)
 
         self.system.halt(at=at, then=then)
 
     def revive(self) -> None:
         """Start again after the death of the process: the kernel has kept what was written."""
-        self.close()
-        before, self.folder = self.folder, self._next_folder()
-        shutil.copytree(before, self.folder, ignore=shutil.ignore_patterns(f"{_DATABASE}*"))
+        self._move_on()
+        _write(self._left[0], self.folder)
         self._restore_database(None)
         self._platter.root = self.folder
-        shutil.rmtree(before)
         self.start()
 
     def power_up(self, chance: Random, survival: float) -> None:
         """Start again after a power cut that each change of the disk has outlived with a probability."""
-        self.close()
-        before, self.folder = self.folder, self._next_folder()
+        self._move_on()
         self._platter.cut_power(self.folder, chance, survival)
         self._restore_database(chance.random() if 0 < survival < 1 else survival)
         self._platter = Platter(self.folder)
-        shutil.rmtree(before)
         self.boots += 1
         self.start()
+
+    def _move_on(self) -> None:
+        """Leave the process and its folder behind."""
+        self.close()
+        shutil.rmtree(self.folder)
+        self._folders += 1
+        self.folder = self._base / str(self._folders)
 
     async def _begin(self) -> Life:
         asyncio.get_running_loop().set_exception_handler(lambda _loop, _context: None)
@@ -275,31 +324,61 @@ class Machine:
             raise TimeoutError(f"{work} did not end")
         return task.result()
 
-    # What is left of its database
+    # What is left of it
 
-    def _save_database(self) -> None:
-        """Copy it at the instant of the halt: the process goes on for a while, and does not know.
+    def _look(self) -> tuple[Files, Files]:
+        """Copy all files at an instant: the process goes on for a while, and does not know.
 
-        A log is never cut off between two changes of itself, for so few changes it is never begun anew.
+        The log of the database is never cut off between two changes of itself, for so few changes it is
+        never begun anew.
         """
-        self._saved = self._next_folder()
-        self._saved.mkdir()
-        for path in self.folder.glob(f"{_DATABASE}*"):
-            if not path.name.endswith("-shm"):
-                shutil.copy(path, self._saved)
+        files = _read(self.folder)
+        database = {name: files.pop(name) for name in list(files) if name.startswith(_DATABASE)}
+        return files, {name: content for name, content in database.items() if not name.endswith("-shm")}
 
     def _restore_database(self, survival: float | None) -> None:
         """Put the copy in place; of its log, nothing of which was synced, a share outlives a power cut."""
-        shutil.copytree(self._saved, self.folder, dirs_exist_ok=True)
+        _write(self._left[1], self.folder)
         log = self.folder / f"{_DATABASE}-wal"
         if survival is not None and log.exists():
             os.truncate(log, int(log.stat().st_size * survival))
-        shutil.rmtree(self._saved)
 
-    def _next_folder(self) -> Path:
-        self._folders += 1
-        return self._base / str(self._folders)
+    def _frame(self, last: Frame | None) -> Frame:
+        folder, database = self._look()
+        if last is not None:
+            folder, database = _shared(folder, last.folder), _shared(database, last.database)
+        blobs = dict(self.upstream.blobs)
+        return Frame(
+            folder, database, copy.deepcopy(self._platter), blobs, self.clock.monotonic(), self.max_size
+        )
+
+    def _begin_with(self, frame: Frame) -> None:
+        self._left = frame.folder, frame.database
+        self._platter = copy.deepcopy(frame.platter)
+        self.upstream.blobs.update(frame.upstream)
+        self.clock.advance(frame.now)
+        self.max_size = frame.max_size
 
 
 def _take(piece: Piece) -> bytes:
     return piece if isinstance(piece, bytes) else os.pread(piece.file, piece.stop - piece.start, piece.start)
+
+
+def _read(folder: Path) -> Files:
+    paths = sorted(folder.rglob("*"))
+    return {str(path.relative_to(folder)): None if path.is_dir() else path.read_bytes() for path in paths}
+
+
+def _write(files: Files, folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, content in files.items():
+        if content is None:
+            (folder / name).mkdir()
+        else:
+            (folder / name).write_bytes(content)
+
+
+def _shared(files: Files, known: Files) -> Files:
+    """Keep what has not changed only once."""
+    pairs = ((name, content, known.get(name)) for name, content in files.items())
+    return {name: before if before == content else content for name, content, before in pairs}

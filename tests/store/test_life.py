@@ -50,10 +50,11 @@ class StoreLife(RuleBasedStateMachine):
     """The model: which blobs are in the store for good, and of which the upstream has sent wrong bytes."""
 
     template: Path
+    data_folder: Path
 
     def __init__(self) -> None:
         super().__init__()
-        self._folder = Path(tempfile.mkdtemp(prefix="entrepot-"))
+        self._folder = Path(tempfile.mkdtemp(dir=self.data_folder))
         self.machine = Machine(self._folder, self.template)
         self.kept: set[Digest] = set()
         self.doubtful: set[Digest] = set()
@@ -201,8 +202,8 @@ class StoreLife(RuleBasedStateMachine):
                 self.machine.upstream.blobs[repository, digest] = content
 
 
-def test_the_store_outlives_whatever_happens_to_it(template: Path) -> None:
-    StoreLife.template = template
+def test_the_store_outlives_whatever_happens_to_it(template: Path, data_folder: Path) -> None:
+    StoreLife.template, StoreLife.data_folder = template, data_folder
     bounds = settings(
         max_examples=30,
         stateful_step_count=30,

@@ -65,6 +65,10 @@ class ScriptedSystem:
 
         self._fault = fault
 
+    def watch(self, look: Callable[[], None]) -> None:
+        """Call ``look`` before every change: what it sees is what would be left if the change never came."""
+        self._fault = lambda _number: look()
+
     def step(self, name: str) -> None:
         """Count a change that does not come through here, as one of a database; fail or halt in its place."""
         with self._lock:

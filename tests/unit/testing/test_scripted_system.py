@@ -67,3 +67,11 @@ def test_a_write_may_be_taken_in_parts_only(tmp_path: Path) -> None:
     os.close(fd)
     assert (tmp_path / "file").read_bytes() == b"contemore"
     assert system.calls == ["open"] + ["write"] * 4 + ["pwrite"] * 2
+
+
+def test_whoever_watches_sees_what_is_there_before_every_change(tmp_path: Path) -> None:
+    system, file, seen = ScriptedSystem(), tmp_path / "file", list[bool]()
+    system.watch(lambda: seen.append(file.exists()))
+    os.close(_create(system, file))
+    system.unlink(file)
+    assert seen == [False, True]
