@@ -14,6 +14,7 @@ from tests.engine.conftest import MIB, Yard, take
 from entrepot.errors import DiskFull, StoreFailed, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import Spool
+from entrepot.ports.upstream import Inflow
 from entrepot.storage.filesystem import FilesystemBlobs
 
 CONTENT = random.Random(9).randbytes(2 * MIB + 77)
@@ -35,6 +36,13 @@ class TightSpool:
         self._left -= len(chunk)
         await self._spool.write(offset, chunk)
 
+    async def receive(self, offset: int, inflow: Inflow, most: int) -> int:
+        if self._left == 0:
+            raise DiskFull("no room")
+        count = await self._spool.receive(offset, inflow, min(most, self._left))
+        self._left -= count
+        return count
+
 
 class TightStore(FilesystemBlobs):
     """``left``: how many bytes a spool takes; ``None`` where not even a spool can be made."""
@@ -49,9 +57,16 @@ class TightStore(FilesystemBlobs):
         return TightSpool(await super().spool(digest), self.left)
 
 
+@pytest.fixture(params=[False, True], ids=["handed over", "taken where they come"])
+def diverts(request: pytest.FixtureRequest) -> bool:
+    """Tell which way the bytes of downloads go."""
+    return bool(request.param)
+
+
 @pytest.fixture(params=[None, 0, 1, MIB, 2 * MIB])
-async def tight(tmp_path: Path, request: pytest.FixtureRequest) -> AsyncIterator[Yard]:
+async def tight(tmp_path: Path, request: pytest.FixtureRequest, *, diverts: bool) -> AsyncIterator[Yard]:
     yard = Yard(TightStore(tmp_path, request.param))
+    yard.upstream.diverts = diverts
     yield yard
     await yard.close()
     yard.store.close()
@@ -108,11 +123,12 @@ async def _leave_after(yard: Yard, steps: int) -> bool:
     return was_cancelled
 
 
-async def test_a_reader_may_leave_at_every_moment(tmp_path: Path) -> None:
+async def test_a_reader_may_leave_at_every_moment(tmp_path: Path, *, diverts: bool) -> None:
     """Whenever it leaves, the next one gets the whole, and nothing is left behind."""
     steps = 0
     while True:
         yard = Yard(FilesystemBlobs(tmp_path / str(steps)))
+        yard.upstream.diverts = diverts
         yard.upstream.chunk = 512 << 10
         was_cancelled = await _leave_after(yard, steps)
         source = yard.add(CONTENT)
@@ -128,10 +144,11 @@ async def test_a_reader_may_leave_at_every_moment(tmp_path: Path) -> None:
     assert steps > 5
 
 
-async def test_the_process_may_end_at_every_moment(tmp_path: Path) -> None:
+async def test_the_process_may_end_at_every_moment(tmp_path: Path, *, diverts: bool) -> None:
     """Whenever all tasks are ended, what was written is there for the next process."""
     for steps in range(0, 60, 2):
         yard = Yard(FilesystemBlobs(tmp_path / str(steps)))
+        yard.upstream.diverts = diverts
         yard.upstream.chunk = 256 << 10
         source = yard.add(CONTENT)
         reader = asyncio.ensure_future(yard.read(source))

@@ -18,6 +18,13 @@ ABSENT = Repository("docker.io", "library/absent")
 CONTENT = random.Random(7).randbytes(5 * MIB + 12345)
 
 
+@pytest.fixture(params=[False, True], ids=["handed over", "taken where they come"])
+def yard(yard: Yard, request: pytest.FixtureRequest) -> Yard:
+    """Get the bytes of downloads in either way."""
+    yard.upstream.diverts = request.param
+    return yard
+
+
 async def _read_into(got: list[bytes], fill: Fill) -> None:
     async for piece in fill.pieces(0, None):
         got += [take(piece)]
@@ -238,3 +245,16 @@ async def test_a_range_of_a_blob_of_unknown_size_ends_where_the_blob_ends(yard: 
     source = yard.add(CONTENT)
     assert await yard.read(source, len(CONTENT) - 9, len(CONTENT)) == CONTENT[-9:]
     assert len(yard.upstream.downloads) == 1
+
+
+async def test_what_is_here_is_not_written_again_by_an_upstream_without_ranges(yard: Yard) -> None:
+    """It has been hashed: what comes in its place is not what was verified."""
+    source = yard.add(CONTENT)
+    yard.upstream.chunk = 512 << 10
+    assert await yard.read(source, 2 * MIB, 3 * MIB, len(CONTENT)) == CONTENT[2 * MIB : 3 * MIB]
+    yard.upstream.honours_range = False
+    altered = CONTENT[: 2 * MIB] + bytes(MIB) + CONTENT[3 * MIB :]
+    yard.upstream.blobs[source.repository.name, source.digest] = altered
+    assert await yard.read(source, size=len(CONTENT)) == CONTENT
+    await yard.settle()
+    assert yard.held(source.digest) == CONTENT

@@ -10,7 +10,7 @@ from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.ports.clock import Clock
-from entrepot.ports.upstream import BlobStream, Upstream
+from entrepot.ports.upstream import BlobStream, Inflow, Upstream
 
 __all__ = ["Fetch", "Opened", "Source", "download"]
 
@@ -19,6 +19,7 @@ _ATTEMPTS_TO_GO_ON = 8
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _PROGRESS = 64 << 10
+_STEP = 3 << 20  # A fetch is cut short further ahead of its cursor (``plan.NEAR``): two never write the same.
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +51,22 @@ class Fetch:
     def is_done(self) -> bool:
         return self.stop is not None and self.cursor >= self.stop
 
+    def advance(self, count: int) -> None:
+        self.cursor += count
+        self.farthest = max(self.farthest, self.cursor)
+
     def covers(self, position: int) -> bool:
         return self.cursor <= position and (self.stop is None or position < self.stop)
 
 
-Opened = Callable[[Fetch, BlobStream], Awaitable[None]]
+Receive = Callable[[int, Inflow, int], Awaitable[int]]
+"""Takes care of what comes at an offset, at most so many bytes; returns how many."""
+
+Opened = Callable[[Fetch, BlobStream], Awaitable[Receive | None]]
 """Checks a new connection against what is known of the blob; may move the fetch's cursor and stop.
 
-Nothing is read from the connection before it returns.
+Nothing is read from the connection before it returns.  What it returns, if anything, may be given the
+bytes where they come: they are then not yielded.
 """
 
 
@@ -127,15 +136,18 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
 async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGenerator[bytes]:
     opening = source.upstream.open_blob(source.repository.name, source.digest, fetch.cursor, fetch.stop)
     async with opening as stream:
-        await opened(fetch, stream)
+        receive = await opened(fetch, stream)
         fetch.is_open = True
+        inflow = stream.divert() if receive is not None else None
         async for chunk in stream.chunks():
             if fetch.is_done:
                 return
             wanted = chunk if fetch.stop is None else chunk[: fetch.stop - fetch.cursor]
             yield wanted
-            fetch.cursor += len(wanted)
-            fetch.farthest = max(fetch.farthest, fetch.cursor)
+            fetch.advance(len(wanted))
+        while receive is not None and inflow is not None and not fetch.is_done and await inflow.ready():
+            step = _STEP if fetch.stop is None else min(_STEP, fetch.stop - fetch.cursor)
+            fetch.advance(await receive(fetch.cursor, inflow, step))
     if fetch.stop is None:
         fetch.stop = fetch.cursor
     elif not fetch.is_done:

@@ -13,8 +13,8 @@ from contextlib import ExitStack, aclosing, suppress
 from dataclasses import dataclass
 
 from entrepot.engine.budget import Budget
-from entrepot.engine.fetch import Fetch, Source, download
-from entrepot.engine.intervals import Intervals
+from entrepot.engine.fetch import Fetch, Receive, Source, download
+from entrepot.engine.landing import Landing
 from entrepot.engine.ledger import Claim
 from entrepot.engine.passthrough import NoSpool, checked
 from entrepot.engine.pieces import Piece, Span
@@ -26,16 +26,13 @@ from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongConte
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
 from entrepot.ports.clock import Clock
-from entrepot.ports.upstream import BlobStream
+from entrepot.ports.upstream import BlobStream, Inflow
 from entrepot.telemetry.log import log
 
 __all__ = ["HELD_BACK", "Fill", "FillParts"]
 
 HELD_BACK = 16 << 10
 """How many bytes readers of the whole do not get before the whole is verified."""
-
-_STEP = 8 << 20
-"""How many bytes ahead a blob of unknown size reserves."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,8 +65,8 @@ class Fill:
         self._spool = spool
         self._claim = claim
         self._parts = parts
-        self._present = Intervals(spool.present)
-        self._claim.begin(self._present.total())
+        self._landing = Landing(spool, claim, parts.budget)
+        self._present = self._landing.present
         self._began = parts.clock.monotonic(), self._present.total()
         self._fetches: list[Fetch] = []
         self._changed = asyncio.Event()
@@ -255,7 +252,7 @@ class Fill:
     async def _bring(self, fetch: Fetch) -> None:
         async with aclosing(download(fetch, self.sources, self._opened, self._parts.clock)) as chunks:
             async for chunk in chunks:
-                await self._store(fetch.cursor, chunk)
+                await self._landing.write(fetch.cursor, chunk, self.size)
                 self._notify()
         if self.size is None:
             self.size = fetch.stop
@@ -264,7 +261,7 @@ class Fill:
             if missing is not None:
                 self._advance(missing, None)
 
-    async def _opened(self, fetch: Fetch, stream: BlobStream) -> None:
+    async def _opened(self, fetch: Fetch, stream: BlobStream) -> Receive:
         if stream.size is not None and self.size not in (None, stream.size):
             raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
         self._note_answer(fetch, stream)
@@ -272,7 +269,8 @@ class Fill:
             self._read_from_start(fetch, stream.start)
         if self.size is not None:
             fetch.stop = self.size if fetch.stop is None else min(fetch.stop, self.size)
-        await self._reserve(self.progress + self._coming())
+        await self._landing.reserve(self.progress + self._coming(), self.size)
+        return self._receive
 
     def _read_from_start(self, fetch: Fetch, start: int) -> None:
         """Let one connection bring all that is missing, where the upstream does not honour Range."""
@@ -291,16 +289,10 @@ class Fill:
             stop - start for first, last in stretches for start, stop in self._present.gaps(first, last)
         )
 
-    async def _reserve(self, size: int) -> None:
-        await self._parts.budget.reserve(self._claim, size, self.size)
-
-    async def _store(self, offset: int, chunk: bytes) -> None:
-        for start, stop in list(self._present.gaps(offset, offset + len(chunk))):
-            if self._claim.landed + stop - start > self._claim.size:
-                await self._reserve(self._claim.landed + max(_STEP, stop - start))
-            await self._spool.write(start, chunk[start - offset : stop - offset])
-            self._present.add(start, stop)
-            self._claim.land(stop - start)
+    async def _receive(self, offset: int, inflow: Inflow, most: int) -> int:
+        count = await self._landing.receive(offset, inflow, most, self.size)
+        self._notify()
+        return count
 
     def _pass_on(self, failure: StoreFailed) -> None:
         """Keep nothing from here on: readers get the rest past the store."""

@@ -8,6 +8,7 @@ from typing import Any
 
 from entrepot.errors import DiskFull, WrongContent
 from entrepot.oci.digest import Digest
+from entrepot.ports.upstream import Inflow
 
 __all__ = ["NoSpool", "checked"]
 
@@ -22,6 +23,9 @@ class NoSpool:
 
     async def write(self, offset: int, chunk: bytes) -> None:
         raise DiskFull(f"there is no spool to write {len(chunk)} bytes to at {offset}")
+
+    async def receive(self, offset: int, inflow: Inflow, most: int) -> int:
+        raise DiskFull(f"there is no spool for {most} bytes of {inflow} at {offset}")
 
     async def feed(self, hasher: Any, start: int, stop: int) -> None:
         """Feed nothing: only the empty interval is ever here."""

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from entrepot.oci.digest import Digest
+from entrepot.ports.upstream import Inflow
 
 __all__ = ["BlobStore", "Bookmark", "OpenBlob", "Pace", "Spool", "Sweeping", "at_full_speed"]
 
@@ -41,7 +42,7 @@ class OpenBlob(Protocol):
 class Spool(Protocol):
     """A blob that is not whole yet: invisible to ``BlobStore.open`` until committed.
 
-    Every ``write`` that returned survives the death of the process.
+    Every ``write`` and ``receive`` that returned survives the death of the process.
     """
 
     @property
@@ -55,6 +56,13 @@ class Spool(Protocol):
 
     async def write(self, offset: int, chunk: bytes) -> None:
         """Put ``chunk`` at ``offset``; raise ``DiskFull`` where there is no room."""
+        ...
+
+    async def receive(self, offset: int, inflow: Inflow, most: int) -> int:
+        """Put what comes of a download at ``offset``: at most so many bytes, and what comes within moments.
+
+        Returns how many; raises as ``write`` does.
+        """
         ...
 
     async def feed(self, hasher: Any, start: int, stop: int) -> None:

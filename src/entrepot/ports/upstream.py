@@ -11,7 +11,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference
 from entrepot.policy.breaker import Health
 
-__all__ = ["BlobStream", "Breaker", "FetchedManifest", "ManifestHead", "Upstream"]
+__all__ = ["BlobStream", "Breaker", "FetchedManifest", "Inflow", "ManifestHead", "Upstream"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +30,24 @@ class FetchedManifest:
     digest: Digest
     media_type: str
     content: bytes
+
+
+class Inflow(Protocol):
+    """The bytes of a download that are still on their way, for whoever has a thread and a place for them."""
+
+    async def ready(self) -> bool:
+        """Wait until some have come; tell whether there are any: ``False`` behind the last.
+
+        Raises as ``BlobStream.chunks``.
+        """
+        ...
+
+    def read_into(self, buffer: memoryview) -> int:
+        """Take what has come, and return how many bytes: 0 for none, whatever the reason.
+
+        Blocks for a few milliseconds when nothing is there, so call it from a thread.
+        """
+        ...
 
 
 class BlobStream(Protocol):
@@ -54,6 +72,13 @@ class BlobStream(Protocol):
 
         Raises ``UpstreamTimeout`` when nothing comes for the read timeout and ``UpstreamDown``
         when the connection breaks or the body ends before ``stop``.
+        """
+        ...
+
+    def divert(self) -> Inflow | None:
+        """Hand over the bytes that have not come yet, where that is possible and worth while.
+
+        To be called before ``chunks``, which then yields no more than what is here already.
         """
         ...
 

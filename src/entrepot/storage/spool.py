@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from entrepot.errors import StoreFailed
 from entrepot.oci.digest import Digest
+from entrepot.ports.upstream import Inflow
 from entrepot.storage.failures import translated
 from entrepot.storage.journal import Journal
 from entrepot.storage.layout import blob_path, journal_path, spool_path
@@ -20,7 +22,19 @@ from entrepot.storage.system import System, make_folder, remove_file, sync_folde
 
 __all__ = ["FileSpool"]
 
-_STEP = 4 << 20
+_BLOCK = 1 << 20
+
+T = TypeVar("T")
+
+_of_thread = threading.local()
+
+
+def _buffer() -> memoryview:
+    """Return the block of memory that this thread receives into."""
+    if not hasattr(_of_thread, "buffer"):
+        _of_thread.buffer = memoryview(bytearray(_BLOCK))
+    buffer: memoryview = _of_thread.buffer
+    return buffer
 
 
 class FileSpool:
@@ -61,6 +75,9 @@ class FileSpool:
     async def write(self, offset: int, chunk: bytes) -> None:
         await self._run(self._write, offset, chunk)
 
+    async def receive(self, offset: int, inflow: Inflow, most: int) -> int:
+        return await self._run(self._receive, offset, inflow, most)
+
     async def feed(self, hasher: Any, start: int, stop: int) -> None:
         await self._run(self._feed, hasher, start, stop)
 
@@ -73,7 +90,7 @@ class FileSpool:
     async def close(self) -> None:
         await self._run(self._close)
 
-    async def _run(self, work: Any, *arguments: Any) -> None:
+    async def _run(self, work: Callable[..., T], *arguments: Any) -> T:
         """Run blocking work to its end however often its caller is cancelled: descriptors must outlive it."""
         job = asyncio.get_running_loop().run_in_executor(self._threads, work, *arguments)
         cancelled: asyncio.CancelledError | None = None
@@ -85,7 +102,7 @@ class FileSpool:
         if cancelled is not None:
             job.exception()  # Its caller has left: a failure is then nobody's news.
             raise cancelled
-        job.result()
+        return job.result()
 
     def _write(self, offset: int, chunk: bytes) -> None:
         self._empty = False
@@ -93,8 +110,22 @@ class FileSpool:
             write_all(self._system, self._fd, chunk, offset)
             self._journal.add(offset, offset + len(chunk))
 
+    def _receive(self, offset: int, inflow: Inflow, most: int) -> int:
+        """Write all that comes within moments, and journal it in one go."""
+        self._empty = False
+        buffer, end = _buffer(), offset
+        with translated(self._part):
+            try:
+                while count := inflow.read_into(buffer[: offset + most - end]):
+                    write_all(self._system, self._fd, buffer[:count], end)
+                    end += count
+            finally:
+                if end > offset:
+                    self._journal.add(offset, end)
+        return end - offset
+
     def _feed(self, hasher: Any, start: int, stop: int) -> None:
-        buffer = memoryview(bytearray(min(_STEP, stop - start)))
+        buffer = _buffer()
         while start < stop:
             with translated(self._part):
                 count = os.preadv(self._fd, [buffer[: stop - start]], start)

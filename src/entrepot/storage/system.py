@@ -41,7 +41,7 @@ class System(Protocol):
     def unlink(self, path: Path, /) -> None: ...
 
 
-def write_all(system: System, fd: int, content: bytes, offset: int | None = None) -> None:
+def write_all(system: System, fd: int, content: Content, offset: int | None = None) -> None:
     """Write at ``offset``, or where the file is; the system may take less at a time than it is given."""
     rest = memoryview(content)
     while rest:

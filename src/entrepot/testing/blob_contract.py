@@ -17,6 +17,22 @@ DIGEST = Digest.of(CONTENT)
 OTHER = Digest.of(b"other", "sha512")
 
 
+class _Inflow:
+    """Gives at most ten bytes at a time."""
+
+    def __init__(self, content: bytes) -> None:
+        self.rest = content
+
+    async def ready(self) -> bool:
+        return bool(self.rest)
+
+    def read_into(self, buffer: memoryview) -> int:
+        chunk = self.rest[: min(10, len(buffer))]
+        buffer[: len(chunk)] = chunk
+        self.rest = self.rest[len(chunk) :]
+        return len(chunk)
+
+
 async def _store(store: BlobStore, content: bytes, digest: Digest) -> None:
     spool = await store.spool(digest)
     await spool.write(0, content)
@@ -51,6 +67,20 @@ class BlobContract:
         await spool.write(100, CONTENT[100:200])
         assert os.pread(spool.fileno(), 100, 100) == CONTENT[100:200]
         await spool.close()
+
+    async def test_what_comes_of_a_download_is_taken_up_to_the_end_of_its_place(
+        self, store: BlobStore
+    ) -> None:
+        spool, inflow = await store.spool(DIGEST), _Inflow(CONTENT)
+        assert await spool.receive(100, inflow, 55) == 55
+        assert os.pread(spool.fileno(), 55, 100) == CONTENT[:55]
+        assert inflow.rest == CONTENT[55:]
+        assert await spool.receive(200, inflow, 2 * len(CONTENT)) == len(CONTENT) - 55
+        assert await spool.receive(0, inflow, 10) == 0
+        await spool.close()
+        again = await store.spool(DIGEST)
+        assert sorted(again.present) == [(100, 155), (200, 145 + len(CONTENT))]
+        await again.close()
 
     async def test_a_closed_spool_is_there_to_be_resumed(self, store: BlobStore) -> None:
         spool = await store.spool(DIGEST)

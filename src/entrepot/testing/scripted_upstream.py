@@ -12,7 +12,7 @@ from entrepot.errors import BlobNotHere, EntrepotError, ManifestNotHere, Upstrea
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference, Tag
 from entrepot.policy.breaker import Health
-from entrepot.ports.upstream import FetchedManifest, ManifestHead
+from entrepot.ports.upstream import FetchedManifest, Inflow, ManifestHead
 
 __all__ = ["ScriptedBreaker", "ScriptedUpstream"]
 
@@ -50,6 +50,38 @@ class _Stream:
             self.upstream.sent += len(chunk)
             yield chunk
 
+    def divert(self) -> Inflow | None:
+        if not self.upstream.diverts or self.stop is None:
+            return None
+        inflow = _Inflow(self, self.start, self.stop)
+        self.stop = self.start
+        return inflow
+
+
+@dataclass(slots=True)
+class _Inflow:
+    """Lets one chunk come for each time that it is waited for."""
+
+    stream: _Stream
+    position: int
+    stop: int
+    come: bytes = b""
+
+    async def ready(self) -> bool:
+        upstream, sent = self.stream.upstream, self.position - self.stream.start
+        await upstream.gate.wait()
+        if self.stream.cut is not None and sent >= self.stream.cut:
+            raise UpstreamDown("the connection broke")
+        self.come = self.stream.content[self.position : min(self.position + upstream.chunk, self.stop)]
+        return bool(self.come)
+
+    def read_into(self, buffer: memoryview) -> int:
+        chunk, self.come = self.come[: len(buffer)], b""
+        buffer[: len(chunk)] = chunk
+        self.position += len(chunk)
+        self.stream.upstream.sent += len(chunk)
+        return len(chunk)
+
 
 @dataclass(slots=True)
 class ScriptedUpstream:
@@ -58,6 +90,8 @@ class ScriptedUpstream:
     blobs: dict[tuple[str, Digest], bytes] = field(default_factory=dict)
     manifests: dict[tuple[str, str], bytes] = field(default_factory=dict)
     chunk: int = 64 << 10
+    diverts: bool = False
+    """Downloads may be taken where they come, if what they bring is told to have an end."""
     honours_range: bool = True
     tells_size: bool = True
     tells_size_of_downloads: bool = True

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 
 import pytest
@@ -10,7 +11,7 @@ from entrepot.errors import BlobNotHere, ManifestNotHere
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Tag
 from entrepot.policy.breaker import Health
-from entrepot.ports.upstream import Upstream
+from entrepot.ports.upstream import Inflow, Upstream
 from entrepot.testing.registry_content import Image, RegistryContent
 
 __all__ = ["UpstreamContract"]
@@ -18,6 +19,11 @@ __all__ = ["UpstreamContract"]
 REPOSITORY = "library/app"
 LAYER = bytes(range(256)) * 1024
 ABSENT = Digest.of(b"absent")
+
+
+def _taken(inflow: Inflow) -> bytes:
+    buffer = bytearray(1 << 20)
+    return bytes(buffer[: inflow.read_into(memoryview(buffer))])
 
 
 class UpstreamContract:
@@ -60,6 +66,18 @@ class UpstreamContract:
         end = len(LAYER) if stop is None else stop
         assert (blob.start, blob.stop, blob.size) == (start, end, len(LAYER))
         assert received == LAYER[start:end]
+
+    async def test_what_is_here_and_what_is_diverted_are_the_whole(
+        self, upstream: Upstream, content: RegistryContent
+    ) -> None:
+        layer = LAYER * 24
+        image = content.add_image(REPOSITORY, "large", layers=[layer])
+        async with upstream.open_blob(REPOSITORY, image.layers[0], 100) as blob:
+            inflow = blob.divert()
+            received = b"".join([chunk async for chunk in blob.chunks()])
+            while inflow is not None and await inflow.ready():
+                received += await asyncio.to_thread(_taken, inflow)
+        assert received == layer[100:]
 
     async def test_a_download_may_be_left_at_any_time(self, upstream: Upstream, image: Image) -> None:
         for _ in range(2):

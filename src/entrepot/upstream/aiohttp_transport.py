@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -14,6 +15,7 @@ import yarl
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
+from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.tls import TlsContexts
 from entrepot.upstream.transport import Ask, Response
 
@@ -21,6 +23,7 @@ __all__ = ["AiohttpTransport"]
 
 _READ_BUFFER = 512 << 10
 _HEADER_LIMIT = 32 << 10  # Signed URLs of object stores outgrow the 8 KiB that aiohttp allows.
+_WORTH_DIVERTING = 4 << 20  # As it costs a connection that others could use again.
 _HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
 
 
@@ -40,11 +43,11 @@ class AiohttpTransport:
         host = urlsplit(ask.url).netloc
         with _translated(host):
             response = await self._head(ask, host)
+        answer = _AiohttpResponse(response, host, self._timeouts.read)
         try:
-            yield _AiohttpResponse(response, host, self._timeouts.read)
+            yield answer
         finally:
-            # A body read to its end has given its connection back already; any other ends with it.
-            response.close()
+            answer.close()
 
     async def close(self) -> None:
         if self._session is not None:
@@ -97,13 +100,41 @@ class _AiohttpResponse:
     def __init__(self, response: aiohttp.ClientResponse, host: str, read_timeout: float) -> None:
         self.status = response.status
         self.headers = _joined_headers(response)
+        self._response = response
         self._content = response.content
+        self._arrived = deque[bytes]()
+        self._inflow: SocketInflow | None = None
         self._host = host
         self._read_timeout = read_timeout
 
+    def divert(self, length: int) -> SocketInflow | None:
+        """Take the socket over from the library, behind what it has read of the body already."""
+        transport = self._response.connection and self._response.connection.transport
+        told = None if "transfer-encoding" in self.headers else self._response.content_length
+        is_worth_it = length - self._content.total_bytes >= _WORTH_DIVERTING
+        if not transport or told != length or not is_worth_it or not _can_be_left(transport):
+            return None
+        with suppress(OSError, aiohttp.ClientError):  # Whatever it is, reading on will meet it too.
+            # Taking what has come may let the library read on, so it comes first; no event comes between.
+            while chunk := self._content.read_nowait():
+                self._arrived.append(chunk)
+            left = length - self._content.total_bytes
+            descriptor = transport.get_extra_info("socket").fileno()
+            self._inflow = SocketInflow(descriptor, left, self._host, self._read_timeout)
+            transport.pause_reading()
+        return self._inflow
+
     async def chunks(self) -> AsyncIterator[bytes]:
-        while chunk := await self._next():
+        while self._arrived:
+            yield self._arrived.popleft()
+        while self._inflow is None and (chunk := await self._next()):
             yield chunk
+
+    def close(self) -> None:
+        """Give the connection back if the body was read to its end; any other ends with it."""
+        self._response.close()
+        if self._inflow is not None:
+            self._inflow.close()
 
     async def _next(self) -> bytes:
         with _translated(self._host):
@@ -129,6 +160,11 @@ def _rest_before(error: Exception, content: aiohttp.StreamReader) -> bytes:
     rest = content.read_nowait()
     content.set_exception(error)
     return rest
+
+
+def _can_be_left(transport: asyncio.Transport) -> bool:
+    """Tell whether a connection can do without the library: one that is encrypted cannot."""
+    return not transport.is_closing() and transport.get_extra_info("sslcontext") is None
 
 
 def _joined_headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:

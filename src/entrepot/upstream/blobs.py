@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import AbstractContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 
 from entrepot.errors import BlobNotHere, NotHere, Refused, UpstreamDown, UpstreamTimeout, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.oci.range import parse_content_range, range_header
 from entrepot.policy.breaker import FailureKind
+from entrepot.ports.upstream import Inflow
 from entrepot.upstream.answers import RangeUnmet, content_length, refuse_page
 from entrepot.upstream.bodies import read_start
 from entrepot.upstream.client import Client, Wish
@@ -30,10 +31,11 @@ class OpenBlob:
         self._endpoint = endpoint
         self._observer = observer
         self._what = what
+        self._is_diverted = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         position = self.start
-        try:
+        with self._blamed():
             async for chunk in self._response.chunks():
                 self._observer.received(_KIND, len(chunk))
                 position += len(chunk)
@@ -42,14 +44,44 @@ class OpenBlob:
                         f"{self._what}: more bytes came than the {self.stop - self.start} told"
                     )
                 yield chunk
-            if self.stop is not None and position < self.stop:
+            if self.stop is not None and position < self.stop and not self._is_diverted:
                 raise UpstreamDown(f"{self._what}: ended {self.stop - position} bytes too early")
+
+    def divert(self) -> Inflow | None:
+        inflow = None if self.stop is None else self._response.divert(self.stop - self.start)
+        if inflow is None:
+            return None
+        self._is_diverted = True
+        return _ObservedInflow(inflow, self._observer, self._blamed)
+
+    @contextmanager
+    def _blamed(self) -> Iterator[None]:
+        try:
+            yield
         except UpstreamTimeout as failure:
             self._endpoint.fail(FailureKind.TIMEOUT, str(failure))
             raise
         except UpstreamDown as failure:
             self._endpoint.fail(FailureKind.BROKEN_BODY, str(failure))
             raise
+
+
+class _ObservedInflow:
+    def __init__(
+        self, inflow: Inflow, observer: Observer, blamed: Callable[[], AbstractContextManager[None]]
+    ) -> None:
+        self._inflow = inflow
+        self._observer = observer
+        self._blamed = blamed
+
+    async def ready(self) -> bool:
+        with self._blamed():
+            return await self._inflow.ready()
+
+    def read_into(self, buffer: memoryview) -> int:
+        count = self._inflow.read_into(buffer)
+        self._observer.received(_KIND, count)
+        return count
 
 
 async def head_blob(client: Client, endpoint: Endpoint, repository: str, digest: Digest) -> int | None:

@@ -7,6 +7,8 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Protocol
 
+from entrepot.ports.upstream import Inflow
+
 __all__ = ["Ask", "Response", "Transport"]
 
 
@@ -34,6 +36,14 @@ class Response(Protocol):
 
         Raises ``UpstreamTimeout`` after a silence of the read timeout, and ``UpstreamDown`` when the
         connection breaks or the body ends before its length is reached.
+        """
+        ...
+
+    def divert(self, length: int) -> Inflow | None:
+        """Hand over what has not come yet of a body of ``length`` bytes.
+
+        Returns ``None`` where that is not possible, or not worth the connection, which it costs.
+        ``chunks`` yields no more than what is here already, then.
         """
         ...
 

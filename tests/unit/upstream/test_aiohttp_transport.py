@@ -66,6 +66,16 @@ async def test_a_certificate_of_a_listed_authority_is_trusted(
     assert await connect(secure.url, ca_file=server.certificate).tags("app") == ["1"]
 
 
+async def test_an_encrypted_body_is_left_to_the_library(
+    secure: FakeRegistry, connect: Connect, server: Certificate
+) -> None:
+    content = bytes(6 << 20)
+    digest = secure.content.add_blob("app", content)
+    async with connect(secure.url, ca_file=server.certificate).open_blob("app", digest) as blob:
+        assert blob.divert() is None
+        assert b"".join([chunk async for chunk in blob.chunks()]) == content
+
+
 async def test_an_unknown_certificate_is_not_trusted_and_the_advice_is_ca_file(
     secure: FakeRegistry, connect: Connect
 ) -> None:
