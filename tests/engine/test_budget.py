@@ -19,6 +19,7 @@ from entrepot.oci.digest import Digest
 from entrepot.ports.disk import Space
 from entrepot.ports.metadata import Use
 from entrepot.storage.layout import blob_path, spool_path
+from entrepot.telemetry.metrics import Metrics
 
 
 def _blob(number: int, size: int = MIB) -> bytes:
@@ -55,6 +56,17 @@ async def test_a_fill_makes_room_before_it_grows(depot: Depot) -> None:
     await depot.settle()
     assert depot.kept([*digests, source.digest]) == [False, True, True, True]
     assert depot.taken == 3 * MIB
+
+
+async def test_what_is_held_is_shown_beside_where_eviction_begins_and_where_filling_ends(
+    depot: Depot,
+) -> None:
+    depot.bounds = replace(UNBOUNDED, max_size=4 * MIB, high=0.75, low=0.5)
+    await depot.keep(_blob(1))
+    metrics = Metrics()
+    depot.budget.observe(metrics)
+    shown = (metrics.cache_bytes, metrics.cache_watermark, metrics.cache_limit, metrics.cache_blobs)
+    assert [gauge()._value.get() for gauge in shown] == [MIB, 3 * MIB, 4 * MIB, 1]
 
 
 async def test_no_more_goes_than_has_to(depot: Depot) -> None:

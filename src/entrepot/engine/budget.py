@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
@@ -31,10 +32,14 @@ BoundsOn = Callable[[int], Bounds]
 
 
 class Holdings(Struct, frozen=True):
-    """What the cache takes of its disk and may take, and what is ``free`` there, in bytes."""
+    """What the cache takes of its disk and may take, and what is ``free`` there, in bytes.
+
+    Past the ``watermark`` eviction begins.
+    """
 
     held: int
     allowed: int
+    watermark: int
     free: int
     blobs: int
 
@@ -98,7 +103,8 @@ class Budget:
         """Tell how much is held, of how much; raises ``StoreFailed``."""
         usage, bounds = self._state()
         held, allowed = usage.held - usage.promised, allowance(usage, bounds)
-        return Holdings(held, allowed, usage.free, self._ledger.stored.blobs)
+        watermark = math.floor(bounds.high * allowed)
+        return Holdings(held, allowed, watermark, usage.free, self._ledger.stored.blobs)
 
     def observe(self, metrics: Metrics) -> None:
         """Set the gauges."""
@@ -106,6 +112,7 @@ class Budget:
             holdings = self.holdings()
             metrics.cache_bytes().set(holdings.held)
             metrics.cache_limit().set(holdings.allowed)
+            metrics.cache_watermark().set(holdings.watermark)
             metrics.cache_blobs().set(holdings.blobs)
         for upstream, size in self._ledger.charges.items():
             metrics.upstream_blob_bytes(upstream).set(size)

@@ -143,6 +143,7 @@ class Metrics:
         self.cache_limit = gauge(
             "cache_limit_bytes", "", "Bytes that it may take: of the budget, or the disk."
         )
+        self.cache_watermark = gauge("cache_watermark_bytes", "", "Bytes past which eviction begins.")
         self.cache_blobs = gauge("cache_blobs", "", "Blobs in the store.")
         self.upstream_blob_bytes = gauge(
             "upstream_blob_bytes", "upstream", "Bytes that an upstream's blobs take on the disk."
