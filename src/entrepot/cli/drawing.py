@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TextColumn, TransferSpeedColumn
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    ProgressColumn,
+    TaskID,
+    TextColumn,
+    TransferSpeedColumn,
+)
 from rich.table import Table
 from rich.text import Text
 
-__all__ = ["draw_fills", "draw_table"]
+__all__ = ["draw_fills", "draw_table", "showing_warm"]
 
 _STYLES = {
     **dict.fromkeys(("up", "ok", "accepted", "hit", "done", "moved"), "green"),
@@ -34,11 +43,22 @@ def draw_fills(
     looks: Iterable[Iterable[Mapping[str, Any]]], name: Callable[[Mapping[str, Any]], str]
 ) -> None:
     """Show a bar for each fill of the last look; one that is not among them any more has ended."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    with Progress(*columns) as shown:
+    with Progress(*_columns()) as shown:
         tasks: dict[str, TaskID] = {}
         for fills in looks:
             _show({fill["digest"]: fill for fill in fills}, tasks, shown, name)
+
+
+@contextmanager
+def showing_warm() -> Iterator[Callable[[str, int, int | None], None]]:
+    """Yield what sets a bar on standard error: its text, and how many bytes of how many are there."""
+    with Progress(*_columns(), console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=None)
+        yield lambda text, done, size: shown.update(task, description=text, completed=done, total=size)
+
+
+def _columns() -> tuple[ProgressColumn, ...]:
+    return TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn()
 
 
 def _show(

@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from entrepot.cli.api_client import connect
+from entrepot.cli.api_client import ApiFailed, connect
 from entrepot.config.environment import CA_VARIABLE, FILE_VARIABLE, TOKEN_VARIABLE, URL_VARIABLE
 
 __all__ = [
@@ -74,6 +74,11 @@ def api_options(function: Function) -> Function:
     def with_api(
         *, file: Path | None, url: str | None, token_file: Path | None, ca_file: Path | None, **given: Any
     ) -> Any:
-        return function(api=connect(file, url, token_file, ca_file), **given)
+        api = connect(file, url, token_file, ca_file)
+        try:
+            return function(api=api, **given)
+        except KeyError as missing:
+            reason = f"answers without {missing}: it may be of another version than this program"
+            raise ApiFailed(f"{api.url} {reason}") from missing
 
     return server_options(with_api)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import sys
-import time
+from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
 from entrepot.cli.api_client import ApiClient
 from entrepot.cli.options import api_options, json_option
-from entrepot.cli.waiting import INTERRUPTED
+from entrepot.cli.tables import drawing
+from entrepot.cli.waiting import INTERRUPTED, looks
 from entrepot.cli.workload_files import read_compose, read_kubernetes, read_list
 
 __all__ = ["command"]
@@ -74,24 +74,27 @@ def _images(options: dict[str, Any]) -> list[str]:
 
 def _watch(api: ApiClient, number: int) -> dict[str, Any]:
     """Show how far it is until it has ended."""
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn(), TransferSpeedColumn())
-    shown = Progress(*columns, console=Console(stderr=True), transient=True, disable=not sys.stderr.isatty())
+    showing = drawing().showing_warm() if sys.stderr.isatty() else nullcontext(_show_nothing)
     try:
-        with shown:
-            return _await_end(api, number, shown)
+        with showing as show:
+            return _await_end(api, number, show)
     except KeyboardInterrupt:
         click.echo(f"the cache goes on with warm {number}", err=True)
         raise click.exceptions.Exit(INTERRUPTED) from None
 
 
-def _await_end(api: ApiClient, number: int, shown: Progress) -> dict[str, Any]:
-    task = shown.add_task("", total=None)
-    while True:
-        warm: dict[str, Any] = api.call("GET", f"/warms/{number}")
+def _show_nothing(_description: str, _done: int, _size: int | None) -> None:
+    """Have no bar where nobody looks."""
+
+
+def _await_end(api: ApiClient, number: int, show: Callable[[str, int, int | None], None]) -> dict[str, Any]:
+    warm: dict[str, Any] = {}
+    for _ in looks(_SECONDS_BETWEEN_LOOKS):
+        warm = api.call("GET", f"/warms/{number}")
         if warm["state"] != "running":
-            return warm
-        shown.update(task, description=_description(warm), completed=warm["done"], total=warm["size"] or None)
-        time.sleep(_SECONDS_BETWEEN_LOOKS)
+            break
+        show(_description(warm), warm["done"], warm["size"] or None)
+    return warm
 
 
 def _description(warm: dict[str, Any]) -> str:

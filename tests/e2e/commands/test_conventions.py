@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
 import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,6 +16,8 @@ from click.shell_completion import BashComplete
 from tests.e2e.commands.conftest import Desk
 
 from entrepot.cli.main import main
+from entrepot.testing.programs import run
+from entrepot.testing.registry_wire import Fault
 
 Background = Callable[[subprocess.Popen[bytes]], subprocess.Popen[bytes]]
 LOOKS = (
@@ -109,6 +113,29 @@ def test_what_follows_ends_with_ctrl_c_without_a_traceback(
     assert b"Traceback" not in told
 
 
+def test_fills_are_watched_with_bars_on_a_terminal(desk: Desk, background: Background) -> None:
+    hold = asyncio.Event()
+
+    async def let_go() -> None:
+        hold.set()
+
+    image = desk.registry.content.add_image("library/watched-fill", "1", layers=[bytes(2_000_000)])
+    desk.registry.misbehave("blob", Fault(hang_after=500_000, hold=hold), containing=str(image.layers[0]))
+    desk.run("warm", "watched-fill:1", "--detach")
+    terminal, end = os.openpty()
+    process = background(desk.start("fills", "--watch", stdout=end, stderr=end))
+    os.close(end)
+    shown = b""
+    while b"0.5/2.0 MB" not in shown:
+        shown += os.read(terminal, 4096)
+    assert f"docker.io/library/watched-fill {image.layers[0].hex[:8]}".encode() in shown
+    process.send_signal(signal.SIGINT)
+    desk.registry.from_thread(let_go())
+    desk.registry.behave()
+    assert process.wait(60) == 130
+    os.close(terminal)
+
+
 def test_what_comes_is_followed(desk: Desk, background: Background) -> None:
     process = background(
         desk.start("audit", "--follow", "--upstream", "docker.io", "--limit", "1", stdout=subprocess.PIPE)
@@ -144,3 +171,36 @@ def test_shells_are_offered_what_can_stand_there(
     monkeypatch.setenv("ENTREPOT_CONFIG", str(desk.cache.config))
     shell = BashComplete(main, {}, "entrepot", "_ENTREPOT_COMPLETE")
     assert [item.value for item in shell.get_completions(arguments, incomplete)] == offered
+
+
+def test_bash_completes_by_what_the_program_gives_it(desk: Desk) -> None:
+    script = """
+        eval "$(_ENTREPOT_COMPLETE=bash_source entrepot)"
+        COMP_WORDS=(entrepot upstreams q) COMP_CWORD=2
+        _entrepot_completion entrepot
+        echo "${COMPREPLY[@]}"
+    """
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    told = run("bash", "-c", script, environment={"PATH": path, "ENTREPOT_CONFIG": str(desk.cache.config)})
+    assert told == "quay.test\n"
+
+
+def test_a_warm_shows_a_bar_on_a_terminal(desk: Desk, background: Background) -> None:
+    hold = asyncio.Event()
+
+    async def let_go() -> None:
+        hold.set()
+
+    image = desk.registry.content.add_image("library/barred", "1", layers=[b"b" * 2_000_000])
+    desk.registry.misbehave("blob", Fault(hang_after=500_000, hold=hold), containing=str(image.layers[0]))
+    terminal, end = os.openpty()
+    process = background(desk.start("warm", "barred:1", stdout=subprocess.PIPE, stderr=end))
+    os.close(end)
+    shown = b""
+    while b"0 of 1 images" not in shown or b"0.5/2.0 MB" not in shown:
+        shown += os.read(terminal, 4096)
+    desk.registry.from_thread(let_go())
+    told, _ = process.communicate(timeout=60)
+    desk.registry.behave()
+    os.close(terminal)
+    assert (process.returncode, b"1 of 1 images are there" in told) == (0, True)

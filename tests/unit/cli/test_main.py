@@ -24,6 +24,16 @@ def test_help_lists_every_command() -> None:
     assert all(command in output for command in ("serve", "config", "client-config"))
 
 
+def test_commands_that_call_a_cache_wait_for_little() -> None:
+    commands = ("status", "images", "inspect", "fills", "purge", "pin", "jobs", "audit", "warm")
+    heavy = ("aiohttp", "sqlalchemy", "asyncio", "litestar", "structlog", "rich.console")
+    script = f"import sys, importlib; [importlib.import_module(f'entrepot.cli.{{name}}') for name in {commands}]; print(*[x for x in {heavy} if x in sys.modules])"
+    output = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, check=True, timeout=60
+    ).stdout
+    assert output.strip() == b""
+
+
 @pytest.mark.parametrize("arguments", [["serf"], ["serve", "--lisn"], ["config"], ["config", "shoe"], []])
 def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
     assert CliRunner().invoke(main, arguments).exit_code == 2
