@@ -127,6 +127,19 @@ async def test_a_holder_who_keeps_longer_keeps_it_for_all(cellar: Cellar) -> Non
     assert await cellar.expire(days=60) == {"unused": {LAYER}}
 
 
+async def test_a_clock_that_is_set_back_expires_nothing_early_and_keeps_nothing_for_ever(
+    cellar: Cellar,
+) -> None:
+    cellar.rule(docker=MONTH)
+    await cellar.store(DEMO)
+    assert await cellar.expire(days=-400) == {}
+    fresh = Digest.of(b"fetched by the clock that was set back")
+    await cellar.store(DEMO, digest=fresh)
+    assert await cellar.expire(days=29) == {}
+    assert await cellar.expire(days=2) == {"unused": {fresh}}
+    assert await cellar.expire(days=400) == {"unused": {LAYER}}
+
+
 async def test_what_nobody_is_known_to_hold_is_left_to_eviction(cellar: Cellar) -> None:
     cellar.rule(docker=MONTH)
     await cellar.store()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import sqlite3
 import threading
 from collections.abc import Callable, Iterator
@@ -93,6 +94,28 @@ def test_a_churn_of_eight_times_the_budget_stays_below_it_and_every_answer_is_wh
         for done in [threads.submit(_pull, cache, path) for path in paths]:
             done.result()
     assert BUDGET / 2 < watch.peak <= 1.05 * BUDGET
+
+
+def test_a_burst_of_large_and_tiny_blobs_of_two_upstreams_with_shares_stays_below_it(
+    folder: Path, launch: Launch, upstream: FakeRegistry
+) -> None:
+    share = {"endpoints": [upstream.url], "retention": {"max_size": "60%"}}
+    upstreams = {"docker.io": share, "ghcr.io": share}
+    cache = launch(CacheProgram(folder / "cache", upstreams, cache={"max_size": "64MiB"}))
+    pulls = [
+        f"/v2/{name}/library/app/blobs/{upstream.content.add_blob('library/app', content)}"
+        for number in range(120)
+        for name in upstreams
+        for content in [pattern(f"{name} {number}", 5 * MIB if number % 10 == 0 else 2000)]
+    ]
+    with Watch(cache.data) as watch, ThreadPoolExecutor(6) as threads:
+        for done in [threads.submit(_pull, cache, path) for path in pulls]:
+            done.result()
+    assert BUDGET / 2 < watch.peak <= 1.05 * BUDGET
+    text = ask(cache.url, "/metrics").body.decode()
+    held = re.findall(r'^entrepot_upstream_blob_bytes\{upstream="\S+"\} (\S+)$', text, re.MULTILINE)
+    assert len(held) == len(upstreams)
+    assert max(map(float, held)) <= 0.6 * BUDGET
 
 
 def test_a_cold_pull_makes_room_before_it_grows(start: Start, upstream: FakeRegistry) -> None:
@@ -218,6 +241,21 @@ def test_a_small_disk_keeps_free_what_it_should(
     (small_disk / "others").write_bytes(bytes(6 * MIB))
     wait_until(lambda: du(small_disk) <= 24 * MIB, "room made for others")
     assert "blob_passed_through" not in cache.tail(100_000)
+
+
+def test_all_that_bounds_it_changes_with_a_reload(
+    small_disk: Path, start: Start, upstream: FakeRegistry
+) -> None:
+    cache = start(small_disk, max_size="75%")
+    for number in range(16):
+        _pull(cache, _path(upstream, pattern(f"bounded {number}", 2 * MIB)))
+    assert 16 * MIB < du(small_disk) <= 24 * MIB
+    _set(cache, upstream, max_size="50%")
+    wait_until(lambda: du(small_disk) <= 16 * MIB, "half of the disk")
+    _set(cache, upstream, min_free="20MiB")
+    wait_until(lambda: du(small_disk) <= 12 * MIB, "more to be free")
+    _set(cache, upstream, max_size="14MiB", high_watermark="70%", low_watermark="60%")
+    wait_until(lambda: du(small_disk) <= 9 * MIB, "lower marks")
 
 
 def test_a_cache_killed_while_it_evicts_goes_on_where_it_was(start: Start, upstream: FakeRegistry) -> None:

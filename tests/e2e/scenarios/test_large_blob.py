@@ -14,7 +14,7 @@ from entrepot.storage.layout import blob_path, spool_path
 from entrepot.testing.exchange import Download, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, run
+from entrepot.testing.programs import CacheProgram, run, wait_until
 from entrepot.testing.registry_wire import Fault
 
 MIB = 1 << 20
@@ -58,6 +58,11 @@ def cache(
     return launch(CacheProgram(folder / "cache", {"docker.io": upstream.url}, data=data))
 
 
+def _taken(path: Path) -> int:
+    """Return how many bytes a file takes on the disk, none if it is not there."""
+    return path.stat().st_blocks * 512 if path.exists() else 0
+
+
 def _read(cache: CacheProgram, place: int) -> bytes:
     reply = ask(cache.url, BLOB, headers={"Range": f"bytes={place}-{place + len(MARK) - 1}"})
     assert (reply.status, reply.whole) == (206, True)
@@ -79,9 +84,9 @@ def test_a_range_of_a_cold_one_costs_that_range_wherever_it_is(
         assert Digest.of(_read(cache, place)) == Digest.of(MARK)
     assert upstream.bytes_sent("blob") <= len(PLACES) * (len(MARK) + 2 * MIB)
     assert _memory(cache) - before < 64 * MIB
-    part = (cache.data / spool_path(DIGEST)).stat()
-    assert part.st_size == SIZE
-    assert part.st_blocks * 512 <= upstream.bytes_sent("blob") + MIB
+    part = cache.data / spool_path(DIGEST)
+    assert part.stat().st_size == SIZE
+    assert _taken(part) <= upstream.bytes_sent("blob") + MIB
 
 
 def test_what_is_there_of_it_outlives_the_process(cache: CacheProgram, upstream: FakeRegistry) -> None:
@@ -117,3 +122,23 @@ def test_a_held_one_is_served_wherever_it_is_read(cache: CacheProgram, upstream:
     assert Digest.of(reply.body) == Digest.of(MARK[-MIB:])
     assert ask(cache.url, BLOB, method="HEAD").headers["content-length"] == str(SIZE)
     assert upstream.bytes_sent("blob") == 0
+
+
+@pytest.mark.parametrize(("budget", "is_kept"), [("50GiB", False), ("39GiB", True)])
+def test_room_is_made_for_all_of_it_before_it_grows_or_not_at_all(
+    cache: CacheProgram, upstream: FakeRegistry, budget: str, *, is_kept: bool
+) -> None:
+    cache.stop()
+    old = cache.data / blob_path(Digest.of(b"twenty others"))
+    old.parent.mkdir(parents=True)
+    old.touch()
+    os.truncate(old, SIZE // 2)
+    cache.settings["cache"] = {"max_size": budget}
+    cache.configure({"docker.io": upstream.url})
+    cache.start()
+    wait_until(lambda: '"found":1' in cache.tail(), "the old blob to be found")
+    upstream.misbehave("blob", Fault(hang_after=32 * MIB), method="GET")
+    with Download(cache.url, BLOB) as download:
+        assert Digest.of(download.read(len(MARK))) == Digest.of(MARK)
+        assert old.exists() == is_kept
+        assert (_taken(cache.data / spool_path(DIGEST)) == 0) == is_kept
