@@ -11,9 +11,9 @@ from benchmarks.soak.report import Report
 from benchmarks.soak.run import MIB, Plan, Soak
 
 _RESULTS = Path(__file__).parents[1] / "results"
-_FULL = Plan(budget=256 * MIB, churn=20, seconds=280, ends=16, readers=8)
+_FULL = Plan(budget=96 * MIB, churn=20, seconds=290, ends=16, readers=8, promises_churn=True)
 _QUICK = Plan(budget=64 * MIB, churn=20, seconds=45, ends=6, readers=6)
-_BRIEF = Plan(budget=64 * MIB, churn=8, seconds=20, ends=3, readers=4)
+_BRIEF = Plan(budget=32 * MIB, churn=8, seconds=12, ends=3, readers=4)
 
 
 def main() -> None:
@@ -32,7 +32,7 @@ def main() -> None:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="scripts/bench soak", description=__doc__)
     parser.add_argument("--quick", action="store_true", help="a smaller budget, 45 seconds at most")
-    parser.add_argument("--brief", action="store_true", help="a look of 20 seconds, as among the tests")
+    parser.add_argument("--brief", action="store_true", help="a look of 12 seconds, as among the tests")
     parser.add_argument("--seed", type=int, default=1, help="of the content and of all chance")
     parser.add_argument("--out", type=Path, default=_RESULTS, help="folder of the results (%(default)s)")
     parser.add_argument("--work", type=Path, help="folder for the cache's data (default: the system's own)")

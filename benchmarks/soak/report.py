@@ -67,7 +67,10 @@ class Report:
         (folder / "soak.json").write_text(json.dumps(self._document(), indent=1) + "\n")
 
     def _judged(self) -> Iterator[Promise]:
-        found, budget = self._findings, self._plan.budget
+        found, budget, churn = self._findings, self._plan.budget, self._plan.churn
+        if self._plan.promises_churn:
+            turns = found.fetched / budget
+            yield Promise(f"The budget is fetched {churn:.0f} times over", f"{turns:.1f} x", turns >= churn)
         yield Promise(
             "Every answer is whole and right, or visibly broken",
             f"{len(found.wrong)} wrong of {sum(found.answers.values()):,}",
@@ -96,6 +99,7 @@ class Report:
             "seed": self._seed,
             "cores": os.cpu_count(),
             "budget_bytes": plan.budget,
+            "times_fetched": round(found.fetched / plan.budget, 2),
             "readers": plan.readers,
             "seconds": round(found.seconds, 1),
             "kills": found.kills,

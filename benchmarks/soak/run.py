@@ -35,6 +35,7 @@ class Plan:
     """``churn``: how many times the budget is fetched, within at most so many ``seconds``.
 
     The cache ends ``ends`` times during the first part of it, and is left in peace for the rest.
+    ``promises_churn``: there is time for all of it, so that less is a promise broken.
     """
 
     budget: int
@@ -42,6 +43,7 @@ class Plan:
     seconds: float
     ends: int
     readers: int
+    promises_churn: bool = False
 
 
 @dataclass(slots=True)
