@@ -34,7 +34,7 @@ def command(*, api: ApiClient, as_json: bool) -> None:
         "url": api.url,
         **ready,
         "cache": api.call("GET", "/cache"),
-        "upstreams": api.call("GET", "/upstreams"),
+        "upstreams": list(api.rows("/upstreams")),
         "fills": list(api.rows("/fills")),
         "warms": [warm for warm in api.rows("/warms") if warm["state"] == "running"],
     }

@@ -30,7 +30,7 @@ def command(*, api: ApiClient, is_test: bool, as_json: bool, name: str | None) -
     there is no such upstream; 2 wrong usage, or no cache to call.
     """
     upstreams = (
-        api.call("GET", "/upstreams") if name is None else [api.call("GET", f"/upstreams/{_quoted(name)}")]
+        list(api.rows("/upstreams")) if name is None else [api.call("GET", f"/upstreams/{_quoted(name)}")]
     )
     if is_test:
         _test(api, [upstream["name"] for upstream in upstreams], as_json=as_json)

@@ -93,6 +93,21 @@ async def test_referrers_are_told_as_clients_are(office: Office, image: Image) -
     assert office.registry.count("referrers") == 1
 
 
+async def test_referrers_of_one_kind_are_found(office: Office, image: Image) -> None:
+    office.registry.behaviour.referrers_api = True
+    path = f"/manifests/{image.digest}/referrers?repository={APP}"
+    subject = {"digest": str(image.digest), "mediaType": "a/b", "size": len(image.content)}
+    signature, _ = (
+        office.registry.content.add_manifest(
+            "library/app", json.dumps({"artifactType": kind, "subject": subject}).encode()
+        )
+        for kind in ("a/signature", "a/bill-of-materials")
+    )
+    assert len(await office.get(path)) == 2
+    (found,) = await office.get(f"{path}&artifact_type=a/signature")
+    assert found["digest"] == str(signature)
+
+
 async def test_what_is_not_cached_is_a_404_and_no_upstream_is_asked(office: Office) -> None:
     digest = Digest.of(b"never")
     for path in (

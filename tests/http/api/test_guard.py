@@ -26,6 +26,12 @@ async def test_the_description_of_the_api_needs_no_token(office: Office) -> None
     assert (await office.ask("/api/v1/docs/openapi.json")).status == 200
 
 
+async def test_what_a_path_offers_is_told_to_who_may_see_it(office: Office) -> None:
+    assert (await office.ask("/api/v1/repositories", "OPTIONS")).status == 401
+    reply = await office.call("/repositories", "OPTIONS")
+    assert (reply.status, set(reply.headers["allow"].split(", "))) == (204, {"GET", "OPTIONS"})
+
+
 class Known:
     """Knows the administrator by ``right``, and by ``other`` somebody without a role."""
 

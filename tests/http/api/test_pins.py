@@ -35,6 +35,16 @@ async def test_a_pin_is_removed_once(office: Office) -> None:
     assert (await office.call("/pins?upstream=docker.io&pattern=%20", "DELETE")).status == 404
 
 
+async def test_a_pin_is_removed_only_as_it_was_seen(office: Office) -> None:
+    await office.call("/pins", "POST", PIN)
+    seen = (await office.call(HERE)).headers["etag"]
+    assert (await office.call(HERE, "DELETE", If_Match='"other"')).status == 412
+    await office.call(HERE, "DELETE", If_Match=seen)
+    await office.call("/pins", "POST", PIN)  # By somebody else, who needs it.
+    assert (await office.call(HERE, "DELETE", If_Match=seen)).status == 412
+    assert len(await office.get("/pins")) == 1
+
+
 @pytest.mark.parametrize(
     ("upstream", "pattern", "key", "expected"),
     [

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -94,6 +96,20 @@ async def test_a_blob_that_the_disk_has_changed_is_dropped_and_fetched_again(
     assert (verified["verdict"], verified["size"]) == ("dropped", 5)
     assert (await office.call(path, "POST")).status == 404
     assert await office.pull(f"library/app/blobs/{layer}") == b"layer"
+
+
+async def test_a_manifest_that_the_disk_has_changed_is_dropped_and_fetched_again(
+    office: Office, image: Image
+) -> None:
+    path = f"/manifests/{image.digest}/verify"
+    assert (await office.post(path))["verdict"] == "right"
+    database = sqlite3.connect(office.folder / "entrepot.db")
+    with closing(database), database:
+        database.execute("UPDATE manifest_contents SET content = x'7b7d'")
+    assert (await office.post(path))["verdict"] == "dropped"
+    assert (await office.call(path, "POST")).status == 404
+    lines = await office.eventually("/audit?event=action", 3)
+    assert [line["detail"]["verdict"] for line in lines] == ["gone", "dropped", "right"]
 
 
 async def _purge(office: Office, **selected: Any) -> Any:

@@ -29,6 +29,18 @@ async def test_upstreams_tell_how_they_are(office: Office) -> None:
     assert await office.get("/upstreams/docker.io") == docker
 
 
+async def test_upstreams_are_found_sorted_and_cut_into_pages(office: Office) -> None:
+    async def names(query: str) -> list[str]:
+        return [row["name"] for row in await office.get(f"/upstreams?{query}")]
+
+    assert await names("sort=-name") == ["quay.test", "docker.io"]
+    assert await names("search=quay") == await names("page=2&page_size=1") == ["quay.test"]
+    assert await names("state=down") == []
+    reply = await office.call("/upstreams?page_size=1")
+    assert reply.headers["x-total-count"] == "2"
+    assert 'rel="next"' in reply.headers["link"]
+
+
 async def test_the_budget_of_a_rate_limit_is_told_with_its_end(office: Office) -> None:
     office.registry.content.add_image("library/app", "1")
     office.registry.behaviour.headers = {

@@ -62,6 +62,20 @@ async def test_only_the_chosen_platforms_are_fetched(office: Office) -> None:
     assert office.registry.count("blob", "GET", str(images["linux/amd64"].layers[0])) == 0
 
 
+async def test_warms_are_found_by_their_state_and_origin(office: Office) -> None:
+    office.registry.content.add_image("library/app", "1")
+    for image in ("app:1", "app:absent"):
+        await _end(office, (await _order(office, image))["id"])
+
+    async def found(query: str) -> list[int]:
+        return [row["id"] for row in await office.get(f"/warms?{query}")]
+
+    assert await found("") == await found("search=admin") == [2, 1]
+    assert await found("sort=id") == [1, 2]
+    assert await found("state=failed") == [2]
+    assert await found("search=sync") == []
+
+
 async def test_failures_are_named_with_their_reasons(office: Office) -> None:
     office.registry.content.add_image("library/app", "1")
     ordered = await _order(office, "app:1", "app:absent", "nowhere.test/app", "app:9.*")

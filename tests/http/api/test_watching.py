@@ -25,6 +25,8 @@ async def test_a_running_fill_tells_how_far_it_is(office: Office) -> None:
         assert fill["bytes_per_second"] > 0
         assert len(await office.get("/fills?search=library/app")) == 1
         assert await office.get("/fills?search=other") == []
+        assert len(await office.get("/fills?upstream=docker.io&sort=-received")) == 1
+        assert await office.get("/fills?upstream=quay.test") == []
         hold.set()
 
 

@@ -9,7 +9,7 @@ from litestar import Response, get, post
 from litestar.params import FromQuery
 from msgspec import Struct
 
-from entrepot.engine.scrub import Verdict
+from entrepot.engine.scrub import Finding, Verdict
 from entrepot.errors import BlobNotHere
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.guard import needs
@@ -20,7 +20,7 @@ from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 from entrepot.ports.catalogue import HeldBlob
 
-__all__ = ["HANDLERS"]
+__all__ = ["HANDLERS", "Verified", "show_finding"]
 
 Sort = Literal[
     "digest", "-digest", "size", "-size", "stored_at", "-stored_at", "last_used_at", "-last_used_at"
@@ -83,7 +83,7 @@ async def verify_blob(request: TheRequest, digest: DigestText, parts: TheParts) 
         detail["verdict"] = finding.verdict.value
     if finding.verdict is Verdict.GONE:
         raise BlobNotHere(f"{digest} is not stored here")
-    return Verified(digest, finding.verdict, finding.size, finding.reason or None)
+    return show_finding(finding)
 
 
 @get(
@@ -102,6 +102,10 @@ async def list_holders(
 
 
 HANDLERS = [list_blobs, get_blob, verify_blob, list_holders]
+
+
+def show_finding(finding: Finding) -> Verified:
+    return Verified(str(finding.digest), finding.verdict, finding.size, finding.reason or None)
 
 
 def _blob(row: HeldBlob) -> Blob:

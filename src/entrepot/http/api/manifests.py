@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Literal
+from typing import Annotated, Literal
 
-from litestar import Response, get
-from litestar.params import FromQuery
+from litestar import Response, get, post
+from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
+from entrepot.engine.scrub import Verdict
+from entrepot.errors import ManifestNotHere
+from entrepot.http.api.actions import recorded
+from entrepot.http.api.blobs import Verified, show_finding
 from entrepot.http.api.etags import tagged
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import (
@@ -31,6 +35,11 @@ __all__ = ["HANDLERS"]
 
 Sort = Literal[
     "digest", "-digest", "size", "-size", "fetched_at", "-fetched_at", "last_used_at", "-last_used_at"
+]
+
+
+ArtifactType = Annotated[
+    str | None, QueryParameter(max_length=300, description="Only those of this artifact type.")
 ]
 
 
@@ -116,7 +125,13 @@ async def get_manifest(
     tags=["manifests"],
 )
 async def list_referrers(
-    request: TheRequest, paging: ThePaging, parts: TheParts, digest: DigestText, repository: RepositoryText
+    request: TheRequest,
+    paging: ThePaging,
+    parts: TheParts,
+    *,
+    digest: DigestText,
+    repository: RepositoryText,
+    artifact_type: ArtifactType = None,
 ) -> Response[list[Content]]:
     """List what refers to a manifest, signatures and attestations among it, as clients are told.
 
@@ -124,10 +139,28 @@ async def list_referrers(
     """
     within = read_repository(repository, parts.sites)
     answer = await parts.lists.referrers(within, read_digest(digest))
-    return cut(request, paging, describe_referrers(answer.value))
+    found = describe_referrers(answer.value)
+    return cut(request, paging, [one for one in found if artifact_type in (None, one.artifact_type)])
 
 
-HANDLERS = [list_manifests, get_manifest, list_referrers]
+@post(
+    "/manifests/{digest:str}/verify",
+    opt=needs(Action.VERIFY),
+    responses=problems(404),
+    tags=["manifests"],
+    status_code=200,
+)
+async def verify_manifest(request: TheRequest, digest: DigestText, parts: TheParts) -> Verified:
+    """Read a manifest again; one that the disk has changed is dropped, and the next pull fetches it."""
+    with recorded(parts, request, "verify", reference=digest) as detail:
+        finding = await parts.scrub.manifest(read_digest(digest))
+        detail["verdict"] = finding.verdict.value
+    if finding.verdict is Verdict.GONE:
+        raise ManifestNotHere(f"{digest} is not cached here")
+    return show_finding(finding)
+
+
+HANDLERS = [list_manifests, get_manifest, list_referrers, verify_manifest]
 
 
 def _row(row: HeldManifest) -> ManifestRow:

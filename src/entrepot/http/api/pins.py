@@ -8,6 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Literal
 from urllib.parse import urlencode
 
+import msgspec
 from litestar import Response, delete, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.exceptions import HTTPException, ValidationException
@@ -17,11 +18,13 @@ from msgspec import Meta, Struct
 
 from entrepot.errors import NotHere
 from entrepot.http.api.actions import recorded
+from entrepot.http.api.etags import IfMatch, check_match
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, arranged, cut
 from entrepot.http.api.parts import Parts, TheParts
 from entrepot.http.api.problems import problems
+from entrepot.oci.digest import Digest
 from entrepot.policy.permission import Action
 from entrepot.policy.retention import InvalidPin, likely_pin
 from entrepot.policy.retention import Pin as Pattern
@@ -67,13 +70,14 @@ async def list_pins(
     search: SearchText = "",
     sort: FromQuery[Sort] = "upstream",
 ) -> Response[list[Pin]]:
-    """List the pins of the configuration and those that were set while the cache ran."""
-    matching = [
-        pin
-        for pin in _all(parts)
-        if upstream in (None, pin.upstream) and pattern in (None, pin.pattern) and search in pin.pattern
-    ]
-    return cut(request, paging, arranged(matching, sort, "upstream", "pattern", "source"))
+    """List the pins of the configuration and those that were set while the cache ran.
+
+    The ETag of those of one `upstream` and `pattern`, given as `If-Match`, removes them as they were seen.
+    """
+    matching = [pin for pin in _listed(parts, upstream, pattern) if search in pin.pattern]
+    reply = cut(request, paging, arranged(matching, sort, "upstream", "pattern", "source"))
+    reply.headers["ETag"] = f'"{_version(matching)}"'
+    return reply
 
 
 @post(
@@ -100,14 +104,17 @@ async def set_pin(request: TheRequest, data: JSONBody[NewPin], parts: TheParts) 
     return Response(pin, headers=headers, status_code=HTTPStatus.CREATED if is_new else HTTPStatus.OK)
 
 
-@delete("/pins", opt=needs(Action.PIN), responses=problems(404, 409), tags=["pins"])
+@delete("/pins", opt=needs(Action.PIN), responses=problems(404, 409, 412), tags=["pins"])
 async def remove_pin(
     request: TheRequest,
     upstream: Annotated[str, _UPSTREAM],
     pattern: Annotated[str, _PATTERN],
     parts: TheParts,
+    if_match: IfMatch = None,
 ) -> None:
     """Remove a pin that was set here: what only it protected may go from now on."""
+    if if_match is not None:
+        check_match(if_match, _version(_listed(parts, upstream, pattern)))
     with recorded(parts, request, "unpin", upstream=upstream) as detail:
         detail["pattern"] = pattern
         if await _remove(upstream, pattern, parts):
@@ -124,8 +131,16 @@ async def remove_pin(
 HANDLERS = [list_pins, set_pin, remove_pin]
 
 
-def _all(parts: Parts) -> list[Pin]:
-    return [*_configured(parts), *_set_here(parts)]
+def _listed(parts: Parts, upstream: str | None, pattern: str | None) -> list[Pin]:
+    return [
+        pin
+        for pin in (*_configured(parts), *_set_here(parts))
+        if upstream in (None, pin.upstream) and pattern in (None, pin.pattern)
+    ]
+
+
+def _version(pins: list[Pin]) -> str:
+    return str(Digest.of(msgspec.json.encode(pins)))
 
 
 def _configured(parts: Parts) -> Iterator[Pin]:

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from datetime import datetime
+from typing import Annotated, Literal
 
-from litestar import get, post
-from litestar.params import FromPath
+from litestar import Response, get, post
+from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
 from entrepot.errors import UnknownUpstream
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
-from entrepot.http.api.paging import TheRequest
+from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, arranged, cut
 from entrepot.http.api.parts import Parts, TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.breaker import Health
@@ -20,6 +21,8 @@ from entrepot.policy.permission import Action
 from entrepot.ports.condition import Budget, CredentialStanding, InspectedUpstream, Outcome
 
 __all__ = ["HANDLERS"]
+
+Sort = Literal["name", "-name", "state", "-state", "running_fills", "-running_fills"]
 
 
 class Endpoint(Struct):
@@ -64,10 +67,26 @@ class Trial(Struct):
     reason: str | None
 
 
-@get("/upstreams", opt=needs(Action.SEE), responses=problems(), tags=["upstreams"])
-async def list_upstreams(parts: TheParts) -> list[Upstream]:
-    """List all upstreams, in the order of the configuration."""
-    return [_upstream(name, one, parts) for name, one in parts.upstreams().items()]
+@get(
+    "/upstreams",
+    opt=needs(Action.SEE),
+    responses=problems(),
+    response_headers=PAGE_HEADERS,
+    tags=["upstreams"],
+)
+async def list_upstreams(
+    request: TheRequest,
+    paging: ThePaging,
+    parts: TheParts,
+    *,
+    health: Annotated[Health | None, QueryParameter(name="state")] = None,
+    search: SearchText = "",
+    sort: FromQuery[Sort | None] = None,
+) -> Response[list[Upstream]]:
+    """List the upstreams, in the order of the configuration if no other is asked for."""
+    known = (_upstream(name, one, parts) for name, one in parts.upstreams().items() if search in name)
+    matching = [one for one in known if health in (None, one.state)]
+    return cut(request, paging, arranged(matching, sort) if sort is not None else matching)
 
 
 @get("/upstreams/{name:str}", opt=needs(Action.SEE), responses=problems(404), tags=["upstreams"])

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from datetime import datetime
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 from litestar import Response, delete, get, post
 from litestar.datastructures import ResponseHeader
 from litestar.exceptions import HTTPException, ValidationException
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
 from entrepot.engine import warms as engine
@@ -19,7 +19,7 @@ from entrepot.errors import NotHere, Refused
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
-from entrepot.http.api.paging import PAGE_HEADERS, ThePaging, TheRequest, cut
+from entrepot.http.api.paging import PAGE_HEADERS, ThePaging, TheRequest, arranged, cut
 from entrepot.http.api.parts import Parts, TheParts
 from entrepot.http.api.problems import problems
 from entrepot.oci.image_reference import IMAGE, InvalidImage, parse_image
@@ -30,6 +30,7 @@ from entrepot.policy.wanted import Wanted, locate
 
 __all__ = ["HANDLERS"]
 
+Sort = Literal["id", "-id", "begun_at", "-begun_at", "ended_at", "-ended_at", "size", "-size"]
 _MOST_SHOWN = 1000
 _LOCATION = ResponseHeader(name="Location", description="The warm, to be watched.", documentation_only=True)
 ImageText = Annotated[str, Meta(pattern=f"^{IMAGE}$", max_length=240)]
@@ -120,9 +121,18 @@ async def order_warm(request: TheRequest, data: JSONBody[Order], parts: TheParts
 
 
 @get("/warms", opt=needs(Action.SEE), responses=problems(), response_headers=PAGE_HEADERS, tags=["warms"])
-async def list_warms(request: TheRequest, paging: ThePaging, parts: TheParts) -> Response[list[Warm]]:
+async def list_warms(
+    request: TheRequest,
+    paging: ThePaging,
+    parts: TheParts,
+    *,
+    which: Annotated[WarmState | None, QueryParameter(name="state")] = None,
+    search: Annotated[str, QueryParameter(max_length=300, description="Only of such an origin.")] = "",
+    sort: FromQuery[Sort] = "-id",
+) -> Response[list[Warm]]:
     """List the warms that run and the last fifty that ended, those of `sync` included, the newest first."""
-    return cut(request, paging, [_show(warm, parts, Warm) for warm in parts.warms.all()])
+    matching = (one for one in parts.warms.all() if which in (None, one.state) and search in one.origin)
+    return cut(request, paging, arranged((_show(one, parts, Warm) for one in matching), sort, "id"))
 
 
 @get("/warms/{number:int}", opt=needs(Action.SEE), responses=problems(404), tags=["warms"])
