@@ -203,7 +203,9 @@ async def test_a_round_drops_what_is_wrong_says_so_and_counts(cellar: Cellar) ->
     wrong = await cellar.keep(b"wrong")
     await cellar.keep(b"right")
     cellar.flip(wrong)
-    lines = await cellar.go_round(cellar.rounds())
+    rounds = cellar.rounds()
+    assert 'entrepot_scrubbed_total{content="blob",verdict="dropped"} 0.0' in cellar.metrics.render().decode()
+    lines = await cellar.go_round(rounds)
     assert [line["event"] for line in lines] == ["blob_damaged", "content_scrubbed"]
     assert lines[0]["digest"] == str(wrong)
     assert (lines[1]["right"], lines[1]["dropped"]) == (1, 1)

@@ -56,6 +56,8 @@ class Forwarder:
         self._folder = folder
         self._target = target
         self._metrics = metrics
+        for family in (metrics.audit_forwarded, metrics.audit_forward_failures, metrics.audit_forward_gaps):
+            family(name)  # From nothing to the first is an increase too: see ``Family``.
         self._progress = folder / f"{name}.sent"
         self._place = self._remembered()
         self._is_failing = False

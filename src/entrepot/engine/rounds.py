@@ -8,7 +8,7 @@ from collections import Counter
 import msgspec
 from msgspec import Struct
 
-from entrepot.engine.scrub import Finding, Scrub, ScrubbedMetadata, Verdict
+from entrepot.engine.scrub import Finding, Kind, Scrub, ScrubbedMetadata, Verdict
 from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Bookmark
@@ -59,6 +59,9 @@ class Rounds:
         self._plan = plan
         self._clock = clock
         self._metrics = metrics
+        for verdict in Verdict:  # From nothing to the first is an increase too: see ``Family``.
+            for kind in Kind:
+                metrics.scrubbed(kind, verdict)
         self._mark = self._read()
         self._marked_at = -math.inf
 

@@ -31,6 +31,9 @@ class Observer:
     def __init__(self, upstream: str, metrics: Metrics) -> None:
         self._upstream = upstream
         self._metrics = metrics
+        for outcome in ("started", "completed", "failed", "paused"):
+            metrics.fills(upstream, outcome)  # From nothing to the first is an increase too: see ``Family``.
+        metrics.fills_running(upstream)
 
     def answered(self, kind: str, seconds: float) -> None:
         self._metrics.upstream_requests(self._upstream, kind, Outcome.OK).inc()

@@ -126,6 +126,18 @@ def test_who_asks_is_whom_a_trusted_proxy_names_and_nobody_else(
     assert [line["remote"] for line in _kept(cache.data / "audit")] == ["203.0.113.7", "127.0.0.1"]
 
 
+def test_whatever_an_alert_waits_for_is_shown_before_it_happens(
+    folder: Path, launch: Callable[[CacheProgram], CacheProgram], upstream: FakeRegistry
+) -> None:
+    audit = {"syslog": f"unix://{folder}/log"}
+    cache = launch(CacheProgram(folder / "cache", {"docker.io": upstream.url}, audit=audit))
+    shown = set(re.findall(r"^(entrepot_\w+)[{ ]", ask(cache.url, "/metrics").body.decode(), re.MULTILINE))
+    rules = (Path(__file__).parents[3] / "docs/monitoring/alerts.yaml").read_text()
+    awaited = set(re.findall(r"increase\((\w+)", rules))
+    assert len(awaited) >= 4
+    assert awaited <= shown
+
+
 def test_no_line_is_lost_at_sigterm(cache: CacheProgram, upstream: FakeRegistry) -> None:
     upstream.content.add_image("library/app", "1")
     for number in range(500):

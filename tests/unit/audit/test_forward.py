@@ -93,6 +93,15 @@ def test_lines_are_sent_in_order_over_all_files(
     _got(collector, before + _append(files, range(30, 40)))
 
 
+def test_what_may_have_to_be_counted_is_shown_from_the_start(
+    begin: Callable[[], Forwarder], metrics: Metrics
+) -> None:
+    begin()
+    shown = metrics.render().decode()
+    for name in ("forwarded_lines", "forward_failures", "forward_gaps"):
+        assert f'entrepot_audit_{name}_total{{target="webhook"}} 0.0' in shown
+
+
 def test_a_restart_goes_on_where_it_was(
     files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder]
 ) -> None:

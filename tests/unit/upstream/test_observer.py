@@ -47,6 +47,13 @@ async def test_requests_are_counted_by_how_they_end(
     assert counted == [1, 1, 2, None]  # A 429 that names no pause may be one of a burst.
 
 
+def test_downloads_of_an_upstream_are_shown_from_the_start(metrics: Metrics) -> None:
+    Observer("fake.test", metrics)
+    outcomes = ("started", "completed", "failed", "paused")
+    assert [_value(metrics, "fills_total", outcome=outcome) for outcome in outcomes] == [0, 0, 0, 0]
+    assert _value(metrics, "fills_running", upstream="fake.test") == 0
+
+
 async def test_received_bytes_are_counted(
     registry: FakeRegistry, upstream: RegistryUpstream, metrics: Metrics
 ) -> None:
