@@ -145,8 +145,10 @@ async def test_wrong_bytes_never_end_well_and_are_not_kept(yard: Yard, *, tells_
     assert sum(map(len, got)) < len(CONTENT)
     await yard.settle()
     assert yard.held(source.digest) is None
+    assert yard.upstream.origin.distrusted == [source.digest]
     yard.upstream.blobs[source.repository.name, source.digest] = CONTENT
     assert await yard.read(source) == CONTENT
+    assert yard.upstream.origin.distrusted == [source.digest]
 
 
 async def test_a_small_wrong_blob_is_refused_before_its_first_byte(yard: Yard) -> None:

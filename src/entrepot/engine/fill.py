@@ -26,7 +26,7 @@ from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongConte
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
 from entrepot.ports.clock import Clock
-from entrepot.ports.upstream import BlobStream, Inflow
+from entrepot.ports.upstream import BlobOrigin, BlobStream, Inflow
 from entrepot.telemetry.log import log
 
 __all__ = ["HELD_BACK", "Fill", "FillParts"]
@@ -69,6 +69,7 @@ class Fill:
         self._present = self._landing.present
         self._began = parts.clock.monotonic(), self._present.total()
         self._fetches: list[Fetch] = []
+        self._origins: set[BlobOrigin] = set()
         self._changed = asyncio.Event()
         self._failure: EntrepotError | None = None
         self._failures = 0
@@ -301,8 +302,9 @@ class Fill:
         self._is_storing = False
 
     async def _discard(self) -> None:
-        await self._spool.discard()
-        self._claim.end()
+        with suppress(StoreFailed):
+            await self._spool.discard()
+            self._claim.end()
 
     def _fail(self, failure: EntrepotError, fetch: Fetch | None = None) -> None:
         self._failure = failure
@@ -339,6 +341,7 @@ class Fill:
             raise UpstreamDown(f"the upstream sent byte {stream.start} where {fetch.cursor} was asked for")
         self.size = stream.size if self.size is None else self.size
         self.is_confirmed = True
+        self._origins.add(stream.origin)
 
     # Verifying
 
@@ -381,12 +384,12 @@ class Fill:
             await self._parts.stored(self.digest, size)
             self._claim.end()
         except StoreFailed:
-            with suppress(StoreFailed):
-                await self._discard()
+            await self._discard()
         self.is_over = True
 
     async def _reject(self) -> None:
-        with suppress(StoreFailed):
-            await self._discard()
+        for origin in self._origins:
+            origin.distrust(self.digest)
+        await self._discard()
         self.is_over = True
         self._fail(WrongContent(f"the upstream sent wrong bytes for {self.digest}"))

@@ -50,6 +50,14 @@ class Inflow(Protocol):
         ...
 
 
+class BlobOrigin(Protocol):
+    """One of the places that an upstream has a blob from, the same for all that comes from there."""
+
+    def distrust(self, digest: Digest) -> None:
+        """Note that what came of a blob was wrong: for a while any other place is asked for it first."""
+        ...
+
+
 class BlobStream(Protocol):
     """An open download.
 
@@ -57,6 +65,9 @@ class BlobStream(Protocol):
     skipped, where the registry does not honour Range.  ``stop`` is the offset after
     its last byte, ``size`` the whole blob's size; both ``None`` where not told.
     """
+
+    @property
+    def origin(self) -> BlobOrigin: ...
 
     @property
     def start(self) -> int: ...

@@ -31,6 +31,14 @@ class ScriptedBreaker:
         self.doubts.append(waited)
 
 
+class ScriptedOrigin:
+    def __init__(self) -> None:
+        self.distrusted: list[Digest] = []
+
+    def distrust(self, digest: Digest) -> None:
+        self.distrusted.append(digest)
+
+
 @dataclass(slots=True)
 class _Stream:
     upstream: ScriptedUpstream
@@ -39,6 +47,10 @@ class _Stream:
     stop: int | None
     size: int | None
     cut: int | None
+
+    @property
+    def origin(self) -> ScriptedOrigin:
+        return self.upstream.origin
 
     async def chunks(self) -> AsyncIterator[bytes]:
         end = len(self.content) if self.stop is None else self.stop
@@ -103,6 +115,7 @@ class ScriptedUpstream:
     gate: asyncio.Event = field(default_factory=asyncio.Event)
     """Closed, it holds back the next chunk of every download and every answer about manifests and lists."""
     breaker: ScriptedBreaker = field(default_factory=ScriptedBreaker)
+    origin: ScriptedOrigin = field(default_factory=ScriptedOrigin)
     asked: list[str] = field(default_factory=list)
     downloads: list[tuple[int, int | None]] = field(default_factory=list)
     sent: int = 0

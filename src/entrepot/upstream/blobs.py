@@ -28,7 +28,7 @@ class OpenBlob:
     def __init__(self, response: Response, endpoint: Endpoint, observer: Observer, what: str) -> None:
         self.start, self.stop, self.size = _extent(response, what)
         self._response = response
-        self._endpoint = endpoint
+        self.origin = endpoint
         self._observer = observer
         self._what = what
         self._is_diverted = False
@@ -59,10 +59,10 @@ class OpenBlob:
         try:
             yield
         except UpstreamTimeout as failure:
-            self._endpoint.fail(FailureKind.TIMEOUT, str(failure))
+            self.origin.fail(FailureKind.TIMEOUT, str(failure))
             raise
         except UpstreamDown as failure:
-            self._endpoint.fail(FailureKind.BROKEN_BODY, str(failure))
+            self.origin.fail(FailureKind.BROKEN_BODY, str(failure))
             raise
 
 

@@ -9,6 +9,7 @@ from math import inf
 from urllib.parse import urlsplit
 
 from entrepot.errors import SettingsInvalid, UpstreamDown
+from entrepot.oci.digest import Digest
 from entrepot.policy import breaker
 from entrepot.policy.breaker import FailureKind, Health
 from entrepot.ports.clock import Clock
@@ -21,6 +22,7 @@ _DEFAULT_PORTS = {"http": 80, "https": 443}
 _QUEUE_DEADLINE = 300.0
 _LONGEST_QUEUE = 4096
 _DISTRUST_LASTS = 3600.0
+_MOST_DISTRUSTED = 1024
 
 
 class Busy(UpstreamDown):
@@ -89,6 +91,7 @@ class Endpoint:
         self.changed: Callable[[str | None], None] = lambda _reason: None
         """Told once why it is left alone from now on, and ``None`` when it answers again."""
         self._head_trusted_at: dict[str, float] = {}
+        self._blob_trusted_at: dict[Digest, float] = {}
 
     def name_of(self, repository: str) -> str:
         """Return the name by which this endpoint, and its tokens, know a repository."""
@@ -109,6 +112,15 @@ class Endpoint:
 
     def distrust_head(self, kind: str) -> None:
         self._head_trusted_at[kind] = self._clock.monotonic() + _DISTRUST_LASTS
+
+    def trusts_blob(self, digest: Digest) -> bool:
+        """Tell whether it gave no wrong bytes for a blob within the last hour."""
+        return self._clock.monotonic() >= self._blob_trusted_at.get(digest, -inf)
+
+    def distrust(self, digest: Digest) -> None:
+        while len(self._blob_trusted_at) >= _MOST_DISTRUSTED:
+            del self._blob_trusted_at[next(iter(self._blob_trusted_at))]
+        self._blob_trusted_at[digest] = self._clock.monotonic() + _DISTRUST_LASTS
 
     @property
     def health(self) -> Health:

@@ -55,16 +55,19 @@ class Failover:
         if slowest.longest_wait > waited * _SHARE_OF_A_WAIT:
             slowest.fail(FailureKind.DOUBT, f"no answer after {slowest.longest_wait:.1f} s")
 
-    async def run(self, call: Callable[[Endpoint], Awaitable[T]]) -> T:
-        """Return what ``call`` returns for the first endpoint where it succeeds.
+    async def run(
+        self, call: Callable[[Endpoint], Awaitable[T]], *, is_last: Callable[[Endpoint], bool] | None = None
+    ) -> T:
+        """Return what ``call`` returns for the first endpoint where it succeeds, ``is_last`` behind others.
 
         A mirror may lack what the first endpoint has, so "not here" and "refused" count only if
         every endpoint says so; then the first one's word is raised.
         """
-        healthy = [endpoint for endpoint in self._endpoints if endpoint.health is not Health.DOWN]
-        asked = healthy or [endpoint for endpoint in self._endpoints if endpoint.is_worth_asking]
+        endpoints = self._endpoints if is_last is None else sorted(self._endpoints, key=is_last)
+        healthy = [endpoint for endpoint in endpoints if endpoint.health is not Health.DOWN]
+        asked = healthy or [endpoint for endpoint in endpoints if endpoint.is_worth_asking]
         failures: list[EntrepotError] = []
-        for endpoint in self._endpoints:
+        for endpoint in endpoints:
             if endpoint not in asked:
                 failures.append(_left_alone(endpoint))
                 continue

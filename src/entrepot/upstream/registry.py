@@ -97,7 +97,8 @@ class RegistryUpstream:
             yield await self._failover.run(
                 lambda endpoint: stack.enter_async_context(
                     blobs.open_blob(self._client, endpoint, repository, digest, start=start, stop=stop)
-                )
+                ),
+                is_last=lambda endpoint: not endpoint.trusts_blob(digest),
             )
 
     async def tags(self, repository: str) -> list[str]:

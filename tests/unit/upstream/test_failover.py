@@ -352,3 +352,26 @@ async def test_what_one_repository_asks_for_closes_no_other(
     with pytest.raises(Refused):
         await upstream.get_manifest("private", TAG)
     assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+
+
+async def test_who_gave_wrong_bytes_of_a_blob_is_asked_for_it_when_all_others_have_been(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    upstream = connect(mirror.url, registry.url)
+    for count in (1, 2):
+        async with upstream.open_blob("app", image.config) as blob:
+            blob.origin.distrust(image.config)
+        assert (mirror.count("blob"), registry.count("blob")) == (1, count - 1)
+    async with upstream.open_blob("app", image.layers[0]):
+        assert mirror.count("blob") == 2
+
+
+async def test_distrust_is_forgotten_after_an_hour(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    upstream = connect(mirror.url, registry.url)
+    async with upstream.open_blob("app", image.config) as blob:
+        blob.origin.distrust(image.config)
+    clock.advance(3601)
+    async with upstream.open_blob("app", image.config):
+        assert mirror.count("blob") == 2
