@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,6 +12,7 @@ from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
+from entrepot.storage.seal import put_seal, seal_of
 
 __all__ = ["SIZE", "blob_of", "populate", "repository_of"]
 
@@ -43,10 +45,12 @@ async def populate(data: Path, blobs: int) -> None:
             database.executemany(statement, rows)
     database.close()
     for number in range(blobs):
-        path = data / blob_path(blob_of(number))
+        blob = blob_of(number)
+        path = data / blob_path(blob)
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("xb") as file:
             file.truncate(SIZE)
+            put_seal(os, file.fileno(), seal_of(blob))
 
 
 def _rows(blobs: int) -> Iterator[tuple[str, Iterator[tuple[object, ...]]]]:

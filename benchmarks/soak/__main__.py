@@ -13,7 +13,7 @@ from benchmarks.soak.run import MIB, Plan, Soak
 _RESULTS = Path(__file__).parents[1] / "results"
 _FULL = Plan(budget=96 * MIB, churn=20, seconds=290, ends=16, readers=8, promises_churn=True)
 _QUICK = Plan(budget=64 * MIB, churn=20, seconds=45, ends=6, readers=6)
-_BRIEF = Plan(budget=32 * MIB, churn=8, seconds=12, ends=3, readers=4)
+_BRIEF = Plan(budget=64 * MIB, churn=8, seconds=12, ends=3, readers=4)
 
 
 def main() -> None:
