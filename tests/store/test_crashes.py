@@ -51,7 +51,8 @@ class Story:
         await self._pull(life, OTHER, FIRST)
 
     async def of_pieces(self, life: Life) -> None:
-        """Spools are resumed again and again, and never whole."""
+        """Spools are resumed again and again, and never whole; the bytes are taken where they come."""
+        self.machine.upstream.diverts = True
         for start in (9_000, 0, 13_000, 8_000):
             for content in (FIRST, SHARED):
                 await self._read_piece(life, content, start)
