@@ -11,7 +11,7 @@ from tests.engine.conftest import MIB, Yard, take
 
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
-from entrepot.errors import BlobNotHere, UpstreamDown, WrongContent
+from entrepot.errors import BlobNotHere, EntrepotError, Refused, UpstreamDown, WrongContent
 from entrepot.oci.reference import Repository
 
 ABSENT = Repository("docker.io", "library/absent")
@@ -88,6 +88,26 @@ async def test_without_range_a_broken_download_is_read_again_from_the_start(yard
     yard.upstream.cuts = [3 * MIB]
     assert await yard.read(source) == CONTENT
     assert yard.upstream.sent == 3 * MIB + len(CONTENT)
+
+
+@pytest.mark.parametrize("refusal", [Refused("403"), BlobNotHere("404")], ids=repr)
+async def test_who_refuses_what_it_gave_a_part_of_is_asked_once_more(
+    yard: Yard, refusal: EntrepotError
+) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [3 * MIB]
+    yard.upstream.refusals = {2: refusal}
+    assert await yard.read(source) == CONTENT
+    assert yard.upstream.sent == len(CONTENT)
+
+
+async def test_who_refuses_twice_what_it_gave_a_part_of_is_not_asked_again(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [3 * MIB]
+    yard.upstream.refusals = {2: Refused("403"), 3: Refused("403")}
+    with pytest.raises(Refused):
+        await yard.read(source)
+    assert len(yard.upstream.downloads) == 3
 
 
 async def test_an_upstream_that_always_breaks_at_once_ends_in_a_failure(yard: Yard) -> None:

@@ -18,6 +18,7 @@ _ATTEMPTS = 4
 _ATTEMPTS_TO_GO_ON = 8
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
+_SECOND_THOUGHTS = 1.0
 _PROGRESS = 64 << 10
 _STEP = 3 << 20  # A fetch is cut short further ahead of its cursor (``plan.NEAR``): two never write the same.
 
@@ -96,6 +97,8 @@ class _Attempts:
         self._refused: list[Source] = []
         self._failures = 0
         self._has_progressed = False
+        self._giver: Source | None = None
+        """Who gave some of the blob last, and has not refused since."""
         self.pause = 0.0
         """Seconds to wait before the next attempt."""
 
@@ -104,13 +107,20 @@ class _Attempts:
         return willing[self._failures % len(willing)]
 
     def refused(self, source: Source) -> bool:
-        """Count a refusal; tell whether anybody is left to ask."""
+        """Count a refusal; tell whether anybody is left to ask.
+
+        Who gave a part a moment ago and now has none of it is in some trouble, and is asked once more.
+        """
+        if source is self._giver:
+            self._giver, self.pause = None, _SECOND_THOUGHTS
+            return True
         self._refused.append(source)
         return any(source not in self._refused for source in self._sources)
 
-    def failed(self, failure: RateLimited | UpstreamDown, progress: int) -> bool:
+    def failed(self, source: Source, failure: RateLimited | UpstreamDown, progress: int) -> bool:
         """Count a failure ``progress`` bytes behind the one before; tell whether to go on."""
-        self._has_progressed = self._has_progressed or progress > 0
+        if progress > 0:
+            self._has_progressed, self._giver = True, source
         self._failures = 1 if progress >= _PROGRESS else self._failures + 1
         most = _ATTEMPTS_TO_GO_ON if self._has_progressed else _ATTEMPTS
         grown = _FIRST_PAUSE * 2 ** (self._failures - 2) if self._failures > 1 else 0.0
@@ -129,7 +139,7 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
         if not attempts.refused(source):
             raise
     except (RateLimited, UpstreamDown) as failure:
-        if not attempts.failed(failure, fetch.farthest - begin):
+        if not attempts.failed(source, failure, fetch.farthest - begin):
             raise
 
 

@@ -110,6 +110,8 @@ class ScriptedUpstream:
     failure: EntrepotError | None = None
     cuts: list[int] = field(default_factory=list)
     """After how many bytes the next downloads break."""
+    refusals: dict[int, EntrepotError] = field(default_factory=dict)
+    """What is raised in place of a download, by its number from 1 on."""
     honest_after: int = 0
     """How many downloads are of wrong bytes before they are right."""
     gate: asyncio.Event = field(default_factory=asyncio.Event)
@@ -142,6 +144,8 @@ class ScriptedUpstream:
     ) -> AsyncGenerator[_Stream]:
         self._ask(f"GET {repository} {digest}")
         self.downloads.append((start, stop))
+        if len(self.downloads) in self.refusals:
+            raise self.refusals[len(self.downloads)]
         content = self._blob(repository, digest)
         if not self.honours_range:
             start, stop = 0, None
