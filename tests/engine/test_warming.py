@@ -11,6 +11,7 @@ from structlog.testing import capture_logs
 from tests.engine.boiler import Boiler, demo, heated
 from tests.engine.conftest import MIB
 
+from entrepot.engine import warming
 from entrepot.engine.warms import WarmState
 from entrepot.errors import ManifestNotHere, RateLimited, Refused, UpstreamDown
 from entrepot.oci.digest import Digest
@@ -261,3 +262,16 @@ async def test_more_warms_than_can_be_kept_are_refused(boiler: Boiler) -> None:
     with pytest.raises(Refused, match="32 warms are running"):
         boiler.order(demo())
     boiler.upstream.gate.set()
+
+
+@pytest.mark.parametrize("others", [(), ("4", "5")], ids=["of one pattern", "together with others"])
+async def test_of_what_is_too_much_nothing_is_brought_and_the_rest_is(
+    boiler: Boiler, monkeypatch: pytest.MonkeyPatch, others: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(warming, "_MOST_IMAGES", 2 + len(others))
+    for tag in ("1", "2", "3", *others):
+        boiler.publish("library/demo", tag, tag.encode())
+    warm = await boiler.warm(*(demo(tag) for tag in others), demo("[1-3]"))
+    assert (warm.state, warm.images, warm.warmed) == (WarmState.FAILED, len(others), len(others))
+    assert "order them in parts" in warm.failures["docker.io/library/demo:[1-3]"]
+    assert boiler.downloads_of(b"1", b"2", b"3") == [0, 0, 0]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeVar
@@ -27,11 +27,12 @@ from entrepot.policy.wanted import Wanted, choose_repositories, choose_tags, is_
 from entrepot.ports.clock import Clock
 from entrepot.ports.metadata import StoredManifest
 
-__all__ = ["Extent", "Image", "Tally", "Warming", "spread"]
+__all__ = ["Extent", "Image", "Tally", "Warming", "check_count", "spread"]
 
 T = TypeVar("T")
 
 _DEEPEST = 4
+_MOST_IMAGES = 20_000
 _MOST_PAUSES = 12
 _FIRST_PAUSE = 60.0
 _SHORTEST_PAUSE = 1.0
@@ -104,6 +105,7 @@ class Warming:
             repository = Repository(wanted.upstream, name)
             tags = await self._tags(repository, wanted) if wanted.needs_tags else wanted.tags
             found += [Image(repository, Tag(tag)) for tag in tags]
+            check_count(found)
         return found
 
     async def bring(self, image: Image, extent: Extent, tally: Tally) -> bool:
@@ -232,6 +234,12 @@ class Warming:
     def _leave_alone(self, upstream: str, seconds: float) -> None:
         until = self._clock.monotonic() + min(max(seconds, _SHORTEST_PAUSE), _LONGEST_PAUSE)
         self._rests[upstream] = max(until, self._rests.get(upstream, 0.0))
+
+
+def check_count(images: Collection[Image]) -> None:
+    """Raise ``Refused`` for more images than one warm may hold in memory."""
+    if len(images) > _MOST_IMAGES:
+        raise Refused(f"more than {_MOST_IMAGES} images are wanted: order them in parts")
 
 
 async def spread(

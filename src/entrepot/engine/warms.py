@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from entrepot.engine.fills import Fills
 from entrepot.engine.tasks import Tasks
-from entrepot.engine.warming import Extent, Image, Tally, Warming, spread
+from entrepot.engine.warming import Extent, Image, Tally, Warming, check_count, spread
 from entrepot.errors import EntrepotError, RateLimited, Refused, StoreFailed, UpstreamDown
 from entrepot.policy.wanted import Wanted
 from entrepot.ports.blobs import Bookmark
@@ -23,7 +23,6 @@ from entrepot.telemetry.metrics import Metrics
 __all__ = ["Warm", "WarmProgress", "WarmState", "Warms"]
 
 _ROUNDS = 2
-_MOST_IMAGES = 20_000
 _MOST_RUNNING = 32
 _MOST_ENDED = 50
 _MOST_FAILURES = 1000
@@ -230,9 +229,8 @@ class Warms:
         async def resolve(wanted: Wanted) -> None:
             try:
                 found = await self._warming.images(wanted)
+                check_count(images.keys() | found)
                 images.update(dict.fromkeys(found, wanted))
-                if len(images) > _MOST_IMAGES:
-                    raise Refused(f"more than {_MOST_IMAGES} images are wanted: order them in parts")
                 run.warm.failures.pop(str(wanted), None)
             except EntrepotError as failure:
                 self._note_failure(run, str(wanted), failure)
