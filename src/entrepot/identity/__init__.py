@@ -1,1 +1,1 @@
-"""Who is calling.  Empty until callers are told apart."""
+"""Who is calling: so far an administrator, or nobody that is known."""

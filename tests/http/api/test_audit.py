@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.http.api.conftest import Office, problem
 
+from entrepot.engine.purging import Purging
 from entrepot.testing.registry_wire import Fault
 
 APP = "docker.io/library/app"
@@ -38,6 +39,18 @@ async def test_what_failed_to_be_done_is_recorded_with_the_reason(office: Office
     (action,) = await _actions(office)
     assert (action["action"], action["repository"], action["reference"]) == ("refresh", "library/app", "1")
     assert "500" in action["reason"]
+
+
+async def test_what_a_fault_of_the_program_ended_is_not_recorded_as_done(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object, **__: object) -> None:
+        raise ValueError("a mistake")
+
+    monkeypatch.setattr(Purging, "purge", fail)
+    assert (await office.call("/purge", "POST", {"repositories": "*", "dry_run": False})).status == 500
+    (action,) = await _actions(office)
+    assert (action["action"], action["reason"]) == ("purge", "ended before it was done")
 
 
 async def test_requests_are_found_by_who_made_them_and_of_what(busy: Office) -> None:

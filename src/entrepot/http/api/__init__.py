@@ -1,1 +1,1 @@
-"""The admin REST API (not built yet)."""
+"""The admin REST API: one file per noun, in Litestar."""

@@ -31,9 +31,10 @@ def recorded(
 ) -> Iterator[Detail]:
     """Record the action of a request when it is done or has failed; what is put into the detail as well."""
     detail: Detail = {}
-    reason = None
+    reason: str | None = "ended before it was done"
     try:
         yield detail
+        reason = None
     except EntrepotError as failure:
         reason = str(failure)
         raise
