@@ -316,7 +316,7 @@ async def test_what_is_pinned_while_much_goes_stays(depot: Depot) -> None:
 async def test_what_is_pinned_just_before_it_expires_stays(depot: Depot) -> None:
     pinned, other = await depot.keep(_blob(0), _blob(1))
     depot.eviction.protect = _protecting([pinned])
-    assert await depot.eviction.remove([pinned, other], "unused") == MIB
+    assert (await depot.eviction.remove([pinned, other], "unused")).size == MIB
     assert depot.kept([pinned, other]) == [True, False]
 
 
@@ -345,7 +345,7 @@ async def test_given_content_is_removed_for_a_reason(depot: Depot) -> None:
     digests = await depot.keep(*map(_blob, range(3)))
     depot.uses.note(digests[0])
     with capture_logs() as lines:
-        assert await depot.eviction.remove([digests[0], digests[2]], "expired") == 2 * MIB
+        assert (await depot.eviction.remove([digests[0], digests[2]], "expired")).size == 2 * MIB
     assert depot.kept(digests) == [False, True, False]
     assert lines == [
         {"event": "evicted", "log_level": "info", "reason": "expired", "bytes": 2 * MIB, "blobs": 2}

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.engine.eviction import Tally
 from entrepot.engine.expiry import Expiry
 from entrepot.engine.sites import Site, Sites
 from entrepot.engine.uses import Uses
@@ -22,6 +23,7 @@ from entrepot.policy.retention import Pin, Retention, RetentionRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.ports.metadata import StoredManifest
 from entrepot.storage.pins import FilePins
+from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
 
@@ -41,6 +43,7 @@ class Cellar:
     clock: VirtualClock = field(default_factory=lambda: VirtualClock(autojump=True))
     removed: dict[str, set[Digest]] = field(default_factory=dict)
     sweeps: int = 0
+    failure: str | None = None
 
     def __post_init__(self) -> None:
         self.sites = Sites(UpstreamTable.build(["docker.io"], {}, "docker.io"), {})
@@ -69,10 +72,13 @@ class Cellar:
         await self.expiry.run()
         return dict(self.removed)
 
-    async def _remove(self, digests: Sequence[Digest], reason: str) -> None:
+    async def _remove(self, digests: Sequence[Digest], reason: str) -> Tally:
+        tally = Tally(reason, Metrics())
+        tally.failure = self.failure
         self.removed.setdefault(reason, set()).update(digests)
         for digest in digests:
             await self.metadata.forget_stored(digest)
+        return tally
 
     async def _flush(self) -> None:
         self.sweeps += 1
@@ -219,3 +225,12 @@ async def test_a_pin_that_is_set_while_the_cache_runs_counts_at_once(cellar: Cel
     assert await cellar.expiry.pinned([LAYER]) == {LAYER}
     await cellar.pins.remove_pin("docker.io", Pin("library/demo"))
     assert await cellar.expiry.pinned([LAYER]) == set()
+
+
+async def test_what_cannot_be_removed_is_told_as_the_runs_failure(cellar: Cellar) -> None:
+    cellar.rule(docker=MONTH)
+    await cellar.store(DEMO)
+    assert (await cellar.expiry.run()).failure is None
+    cellar.clock.advance(31 * DAY)
+    cellar.failure = "read-only"
+    assert (await cellar.expiry.run()).failure == "read-only"

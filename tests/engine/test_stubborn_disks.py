@@ -11,6 +11,7 @@ import pytest
 from tests.engine.conftest import MIB, UNBOUNDED, Depot
 
 from entrepot.engine.reconcile import Reconciliation
+from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.storage.layout import blob_path
 
@@ -78,3 +79,35 @@ async def test_a_step_that_is_begun_is_ended_though_nobody_waits_for_it(
     may_go_on.set()
     await depot.eviction.close()
     assert depot.kept(digests) == [False, False, True]
+
+
+async def test_a_pass_tells_that_the_disk_does_not_let_go_and_that_it_does_again(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = await depot.keep(*map(_blob, range(3)))
+
+    async def fail(_digest: Digest) -> bool:
+        raise StoreFailed("read-only")
+
+    _bounded(depot, 2 * MIB)
+    with monkeypatch.context() as broken:
+        broken.setattr(depot.store, "delete", fail)
+        assert (await depot.budget.tidy()).failure == "read-only"
+        assert (await depot.eviction.remove(digests, "unused")).failure == "read-only"
+    assert depot.kept(digests) == [True] * 3
+    assert (await depot.budget.tidy()).failure is None
+    assert sum(depot.kept(digests)) < 3
+
+
+async def test_a_database_that_cannot_be_written_keeps_no_other_work_of_a_pass_from_being_done(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = await depot.keep(*map(_blob, range(3)))
+    _bounded(depot, 2 * MIB)
+
+    async def fail() -> bool:
+        raise MetadataFailed("locked")
+
+    monkeypatch.setattr(depot.index, "give_back", fail)
+    assert (await depot.budget.tidy()).failure == "locked"
+    assert sum(depot.kept(digests)) < 3

@@ -10,13 +10,14 @@ from dataclasses import replace
 
 from msgspec import Struct
 
-from entrepot.engine.eviction import Eviction
+from entrepot.engine.eviction import Eviction, Tally
 from entrepot.engine.ledger import Claim, Ledger
 from entrepot.engine.tasks import Tasks
 from entrepot.errors import DiskFull, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.policy.budget import Bounds, Usage, allowance, excess, share_shortage, shortage
 from entrepot.ports.clock import Clock
+from entrepot.ports.jobs import Report
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
@@ -91,13 +92,15 @@ class Budget:
         claim.size = max(claim.size, size)
         self._trim_behind()
 
-    async def tidy(self) -> None:
-        """Look how things are, and trim."""
-        await self._eviction.give_back()
+    async def tidy(self) -> Report:
+        """Look how things are, and trim; what fails of it keeps nothing else from being done."""
+        tallies = [await self._eviction.give_back()]
         await self._ledger.survey()
-        await self._eviction.drop_idle(self._clock.now() - _LONGEST_IDLE)
-        await self._trim_shares()
-        await self._trim()
+        tallies.append(await self._eviction.drop_idle(self._clock.now() - _LONGEST_IDLE))
+        tallies += await self._trim_shares()
+        tallies.append(await self._trim())
+        failures = dict.fromkeys(tally.failure for tally in tallies if tally.failure is not None)
+        return Report(failure="; ".join(failures) or None)
 
     def holdings(self) -> Holdings:
         """Tell how much is held, of how much; raises ``StoreFailed``."""
@@ -178,11 +181,11 @@ class Budget:
         if not self._is_trimming and not self._is_stuck and excess(*self._state()):
             _ = self._tasks.spawn(self._trim(), "trim")
 
-    async def _trim(self) -> None:
-        if self._is_trimming or self._clock.monotonic() < self._rests_until:
-            return
+    async def _trim(self) -> Tally:
         reason, room = self._reason(), self._room()
         tally = self._eviction.tally(reason)
+        if self._is_trimming or self._clock.monotonic() < self._rests_until:
+            return tally
         self._is_trimming = True
         try:
             while too_much := excess(*self._state(room), is_under_way=tally.size > 0):
@@ -195,15 +198,19 @@ class Budget:
         if reason == "disk" and tally.size and self._room() < room - tally.size // 2:
             self._rests_until = self._clock.monotonic() + _REST
         self._note_exceeded()
+        return tally
 
-    async def _trim_shares(self) -> None:
+    async def _trim_shares(self) -> list[Tally]:
         """Evict what upstreams hold beyond their shares: those may have become smaller."""
+        tallies = []
         for upstream in self._shares():
             tally = self._eviction.tally("share")
+            tallies.append(tally)
             while (over := self._share_shortage(upstream, 0)) > 0:
                 if not await self._eviction.trim(over, tally, upstream):
                     break
             tally.log()
+        return tallies
 
     def _note_exceeded(self) -> None:
         """Complain, once, where nothing more can go and the bounds are exceeded all the same."""

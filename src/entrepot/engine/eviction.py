@@ -32,10 +32,11 @@ Gone = Callable[[Collection[Digest]], None]
 
 
 class Tally:
-    """What has gone for one reason."""
+    """What has gone for one reason; ``failure`` tells why something could not, if that was so."""
 
     def __init__(self, reason: str, metrics: Metrics) -> None:
         self.size = 0
+        self.failure: str | None = None
         self._reason = reason
         self._counts: Counter[str] = Counter()
         self._metrics = metrics
@@ -99,7 +100,7 @@ class Eviction:
         """
         before = tally.size
         async with self._turn:
-            with _resigned():
+            with _resigned(tally):
                 await self._count_uses()
                 await self._free_at_last(wanted, tally, upstream)
         return tally.size - before
@@ -108,20 +109,17 @@ class Eviction:
         """Free some of so many bytes, in one small step, and return how many it were; as ``free`` does."""
         before = tally.size
         async with self._turn:
-            with _resigned():
+            with _resigned(tally):
                 await self._count_uses()
                 if upstream is not None or not await self._drop_spools(wanted, tally):
                     await self._execute(await self._plan(wanted, _STEP, upstream), tally)
         return tally.size - before
 
-    async def remove(self, digests: Sequence[Digest], reason: str) -> int:
-        """Remove content for a reason other than room, used or not, but what is protected or filled.
-
-        Returns how many bytes that freed.
-        """
+    async def remove(self, digests: Sequence[Digest], reason: str) -> Tally:
+        """Remove content for a reason other than room, used or not, but what is protected or filled."""
         tally = self.tally(reason)
         async with self._turn:
-            with _resigned():
+            with _resigned(tally):
                 for first in range(0, len(digests), _STEP):
                     step = digests[first : first + _STEP]
                     protected = await self.protect(step)
@@ -129,26 +127,29 @@ class Eviction:
                     known = self._index.candidates(step)
                     await self._remove([found for found in known if found.digest not in excepted], tally)
         tally.log()
-        return tally.size
+        return tally
 
-    async def drop_idle(self, before: float) -> None:
+    async def drop_idle(self, before: float) -> Tally:
         """Drop the spools that nobody has written to since a moment, in epoch seconds."""
         tally = self.tally("unused")
-        with _resigned():
+        with _resigned(tally):
             for spool in self._ledger.idle:
                 if spool.written_at < before and await self._ledger.drop(spool):
                     tally.add("spool", spool.size)
         tally.log()
+        return tally
 
     async def close(self) -> None:
         """Wait for the step that is under way."""
         await self._removals.finish()
 
-    async def give_back(self) -> None:
-        """Have the index return to the disk what it no longer needs."""
-        with _resigned():
+    async def give_back(self) -> Tally:
+        """Have the index return to the disk what it no longer needs: of the cache nothing goes by that."""
+        tally = self.tally("unused")
+        with _resigned(tally):
             while await self._index.give_back():
                 continue
+        return tally
 
     async def _count_uses(self) -> None:
         filling = self._ledger.claims()
@@ -236,6 +237,7 @@ class Eviction:
                 stuck.append(victim)
                 failure = failed
         if failure is not None:
+            tally.failure = str(failure)
             log.warning("blobs_not_deleted", count=len(stuck), reason=str(failure))
         evicted = await self._index.evict([victim for victim in victims if victim not in stuck])
         self.gone({victim.digest for victim in evicted if victim.is_manifest})
@@ -257,9 +259,10 @@ async def _protect_nothing(_digests: Sequence[Digest]) -> Collection[Digest]:
 
 
 @contextmanager
-def _resigned() -> Iterator[None]:
-    """Leave at what was done so far where the disk or the database fails."""
+def _resigned(tally: Tally) -> Iterator[None]:
+    """Leave at what was done so far where the disk or the database fails, and note that it did."""
     try:
         yield
     except (StoreFailed, MetadataFailed) as failure:
+        tally.failure = str(failure)
         log.warning("eviction_failed", reason=str(failure))

@@ -6,6 +6,7 @@ from collections import defaultdict
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 
+from entrepot.engine.eviction import Tally
 from entrepot.engine.sites import Sites
 from entrepot.errors import MetadataFailed
 from entrepot.oci.digest import Digest
@@ -31,7 +32,7 @@ _LONGEST_REST = 600.0
 _REST_SHARE = 10
 
 Page = Callable[[float, Content | None, int], Awaitable[list[Content]]]
-Remove = Callable[[Sequence[Digest], str], Awaitable[object]]
+Remove = Callable[[Sequence[Digest], str], Awaitable[Tally]]
 
 
 class Expiry:
@@ -79,18 +80,19 @@ class Expiry:
         What fails is left to the next run.
         """
         limits, now = shortest(self._sites.retention().values()), self._clock.now()
+        failure = None
         try:
             await self._flush_uses()
             if limits.keep_for is not None:
-                await self._sweep(self._index.unused_since, now - limits.keep_for)
+                failure = await self._sweep(self._index.unused_since, now - limits.keep_for)
             if limits.expire_after is not None:
-                await self._sweep(self._index.fetched_before, now - limits.expire_after)
-        except MetadataFailed as failure:
-            log.warning("content_not_expired", reason=str(failure))
-            return Report(failure=str(failure))
+                failure = await self._sweep(self._index.fetched_before, now - limits.expire_after) or failure
+        except MetadataFailed as failed:
+            failure = str(failed)
+            log.warning("content_not_expired", reason=failure)
         finally:
             self._ended_at = self._clock.monotonic()
-        return Report()
+        return Report(failure=failure)
 
     async def pinned(self, digests: Sequence[Digest]) -> set[Digest]:
         """Return those of the digests that a pin covers; raises ``MetadataFailed``."""
@@ -107,13 +109,16 @@ class Expiry:
             return None
         return 0.0 if self._ended_at is None else self._ended_at + interval - self._clock.monotonic()
 
-    async def _sweep(self, page: Page, moment: float) -> None:
-        last = None
+    async def _sweep(self, page: Page, moment: float) -> str | None:
+        """Go through all pages; tell why something could not be removed, the last time that was so."""
+        failure, last = None, None
         while contents := await page(moment, last, _PAGE):
             for reason, digests in (await self._expired(contents)).items():
-                await self._remove(digests, reason)
+                removed = await self._remove(digests, reason)
+                failure = removed.failure or failure
             last = contents[-1]
             await self._clock.sleep(_PAUSE)
+        return failure
 
     async def _expired(self, contents: Sequence[Content]) -> Mapping[Reason, list[Digest]]:
         rules, digests = self._rules(), [content.digest for content in contents]
