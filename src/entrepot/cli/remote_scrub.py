@@ -1,4 +1,4 @@
-"""Has a running cache read its own blobs again: what ``entrepot verify`` does over the admin API."""
+"""Has a running cache read its own content again: what ``entrepot verify`` does over the admin API."""
 
 from __future__ import annotations
 
@@ -13,46 +13,52 @@ from entrepot.ports.blobs import Pace
 __all__ = ["RemoteScrub"]
 
 _NOT_HERE = 404
+_PATHS = {Kind.BLOB: "/blobs", Kind.MANIFEST: "/manifests"}
 
 
 class RemoteScrub:
-    """As ``Scrub``, for blobs alone: manifests lie in the database, which is not read over the API."""
+    """As ``Scrub``, of a cache that is called."""
 
     def __init__(self, api: ApiClient, pace: Pace) -> None:
         self._api = api
         self._pace = pace
 
     async def manifests(self) -> AsyncIterator[Finding]:
-        none: tuple[Finding, ...] = ()
-        for finding in none:
-            yield finding
+        # One that several repositories hold is read once.
+        found: dict[Digest, None] = {}
+        for row in self._api.rows("/repositories"):
+            found |= dict.fromkeys(self._listed(Kind.MANIFEST, repository=row["repository"]))
+        for digest in found:
+            yield await self._verified(Kind.MANIFEST, digest)
 
     async def blobs(self) -> AsyncIterator[Finding]:
-        async for finding in self._verified({}):
-            yield finding
+        for digest in self._listed(Kind.BLOB):
+            yield await self._verified(Kind.BLOB, digest)
 
     async def repository(self, repository: Repository) -> AsyncIterator[Finding]:
-        try:
-            async for finding in self._verified({"repository": str(repository)}):
-                yield finding
-        except NotDone as failed:
-            if failed.status != _NOT_HERE:
-                raise
+        for kind in (Kind.MANIFEST, Kind.BLOB):
+            for digest in self._listed(kind, repository=str(repository)):
+                yield await self._verified(kind, digest)
 
     async def content(self, digest: Digest) -> AsyncIterator[Finding]:
-        yield await self._blob(digest)
+        yield await self._verified(Kind.MANIFEST, digest)
+        yield await self._verified(Kind.BLOB, digest)
 
-    async def _verified(self, query: dict[str, object]) -> AsyncIterator[Finding]:
-        # All names first: what is dropped meanwhile would move the rest to other pages.
-        for digest in [row["digest"] for row in self._api.rows("/blobs", query)]:
-            yield await self._blob(Digest.parse(digest))
-
-    async def _blob(self, digest: Digest) -> Finding:
+    def _listed(self, kind: Kind, **query: object) -> list[Digest]:
+        """Return all names at once: what is dropped meanwhile would move the rest to other pages."""
         try:
-            told = self._api.call("POST", f"/blobs/{digest}/verify")
+            return [Digest.parse(row["digest"]) for row in self._api.rows(_PATHS[kind], query)]
         except NotDone as failed:
             if failed.status != _NOT_HERE:
                 raise
-            return Finding(Kind.BLOB, digest, Verdict.GONE)
+            return []
+
+    async def _verified(self, kind: Kind, digest: Digest) -> Finding:
+        try:
+            told = self._api.call("POST", f"{_PATHS[kind]}/{digest}/verify")
+        except NotDone as failed:
+            if failed.status != _NOT_HERE:
+                raise
+            return Finding(kind, digest, Verdict.GONE)
         await self._pace(told["size"])
-        return Finding(Kind.BLOB, digest, Verdict(told["verdict"]), told["size"], told["reason"] or "")
+        return Finding(kind, digest, Verdict(told["verdict"]), told["size"], told["reason"] or "")

@@ -32,6 +32,8 @@ __all__ = ["command"]
 
 _DROPPED = 3
 _FAILED = 1
+_LONGEST_READ = 3600.0
+"""Seconds that a cache may take for one blob, of which it tells nothing before it is read."""
 
 Target = Repository | Digest
 
@@ -63,7 +65,7 @@ def command(
     """Read stored content again, all or what is named, and drop what is not what its digest says.
 
     The next pull fetches that anew. The data folder is read here, and the cache may run meanwhile, or
-    not; with --url the cache there reads its blobs, and not its manifests.
+    not; with --url the cache there reads what it holds.
 
     Exit codes: 0 all is right; 3 something was wrong, and is dropped; 1 something could not be read, or
     is not there; 2 wrong usage, or no cache to call.
@@ -95,7 +97,7 @@ async def _opened(
 ) -> AsyncGenerator[tuple[Scrub | RemoteScrub, int | None]]:
     """Open the folder, or the cache at the URL if there is one; tell how much there is, if it is known."""
     if server["url"] is not None:
-        yield RemoteScrub(connect(**server), pace), None
+        yield RemoteScrub(connect(**server, within=_LONGEST_READ), pace), None
         return
     settings = load_settings(server["file"], os.environ, {} if data is None else {"data": data})
     async with scrubbing(settings.data, pace) as opened:

@@ -7,6 +7,7 @@ import subprocess
 from collections.abc import Callable
 
 import pytest
+from rich.filesize import decimal
 from tests.e2e.commands.conftest import Desk
 
 from entrepot.oci.digest import Digest
@@ -139,10 +140,18 @@ def test_what_cannot_be_pinned_is_told(
     assert complaint in result.stderr
 
 
-def test_a_cache_verifies_its_own_blobs(desk: Desk) -> None:
+def test_a_cache_verifies_its_own_content(desk: Desk) -> None:
     image = desk.pulled("library/verified", layers=(b"right", b"to be changed"))
     remote = ("verify", "--url", desk.cache.url, "docker.io/library/verified")
-    assert desk.lines(*remote) == ["3 blobs, 0 manifests, 34 bytes: nothing wrong; 0 failed"]
+    size = decimal(34 + len(image.content))
+    assert desk.lines(*remote) == [f"3 blobs, 1 manifests, {size}: nothing wrong; 0 failed"]
+    (all_there_is,) = desk.lines("verify", "--url", desk.cache.url)
+    assert (" 0 manifests" not in all_there_is, all_there_is.endswith("nothing wrong; 0 failed")) == (
+        True,
+        True,
+    )
+    (one,) = desk.lines("verify", "--url", desk.cache.url, str(image.digest))
+    assert one.startswith("0 blobs, 1 manifests, ")
     (desk.cache.data / blob_path(image.layers[1])).write_bytes(b"it is changed")
     changed = desk.run(*remote)
     assert (changed.exit_code, changed.stdout.splitlines()[0]) == (3, f"dropped: blob {image.layers[1]}")
