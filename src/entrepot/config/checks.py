@@ -18,6 +18,7 @@ from entrepot.config.schema import (
 from entrepot.config.tree import Node, Problem, did_you_mean
 from entrepot.config.units import Bytes
 from entrepot.errors import SettingsInvalid
+from entrepot.policy.retention import Pin, likely_pin
 
 __all__ = ["check_settings"]
 
@@ -51,16 +52,19 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
     for setting, complaint in _check_admin(settings.admin):
         yield Problem(tree.place_of("admin", setting), f"admin.{setting}", complaint)
     for name, upstream in settings.upstreams.items():
-        for setting, complaint in _check_upstream(upstream):
+        for setting, complaint in _check_upstream(name, upstream):
             path = ("upstreams", name, *setting.split("."))
             yield Problem(tree.place_of(*path), f"upstreams.{name}.{setting}", complaint)
 
 
-def _check_upstream(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
+def _check_upstream(name: str, upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
     """Yield the settings at fault, with the complaint."""
     yield from _check_credential(upstream)
     yield from _check_certificates(upstream)
     yield from _check_retention(upstream)
+    for pin in map(Pin.parse, upstream.retention.pin):
+        if (meant := likely_pin(name, pin)) != pin:
+            yield "retention.pin", f"no repository of {name} is called {pin.repositories}: expected {meant}"
 
 
 def _check_syncs(settings: Settings, tree: Node) -> Iterator[Problem]:

@@ -28,6 +28,7 @@ __all__ = [
     "check_host",
     "check_listen",
     "check_network",
+    "check_path_segment",
     "check_pattern",
     "check_pin",
     "check_platform",
@@ -68,6 +69,13 @@ def check_listen(text: str, _folder: Path) -> str:
 def check_text(text: str, _folder: Path) -> str:
     if not text:
         raise ValueError("expected some text")
+    return text
+
+
+def check_path_segment(text: str, _folder: Path) -> str:
+    """Take what the admin API can name in a path, where a slash parts two names, encoded or not."""
+    if not text or "/" in text or not text.isprintable():
+        raise ValueError("expected a name without slashes, such as base images")
     return text
 
 

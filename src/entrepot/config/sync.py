@@ -7,10 +7,11 @@ from typing import Annotated
 from msgspec import Meta, Struct
 
 from entrepot.config import forms
-from entrepot.config.values import Pattern, PositiveSeconds, Text
+from entrepot.config.values import Pattern, PositiveSeconds
 
 __all__ = ["SyncSettings"]
 
+Name = Annotated[str, Meta(extra={"form": forms.check_path_segment})]
 Regex = Annotated[str, Meta(extra={"form": forms.check_regex})]
 Versions = Annotated[str, Meta(extra={"form": forms.check_versions})]
 PlatformName = Annotated[str, Meta(extra={"form": forms.check_platform})]
@@ -20,7 +21,7 @@ CronExpression = Annotated[str, Meta(extra={"form": forms.check_cron_expression}
 class SyncSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A tag is taken that every given filter takes."""
 
-    name: Annotated[Text, Meta(description="A word for the log and the API.")]
+    name: Annotated[Name, Meta(description="A word for the log and the API.")]
     upstream: Annotated[str, Meta(description="Name of the upstream.")]
     repositories: Annotated[
         tuple[Pattern, ...],

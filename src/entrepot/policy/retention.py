@@ -162,6 +162,8 @@ def likely_pin(upstream: str, pin: Pin) -> Pin:
     name = pin.repositories.removeprefix(f"{upstream}/") if is_host else pin.repositories
     if upstream == DOCKER_HUB and "/" not in name and not is_pattern(name):
         name = f"library/{name}"
+    if "[" not in name:  # Within brackets the case may matter: [!A-Z] matches all names there are.
+        name = name.lower()
     return replace(pin, repositories=name)
 
 

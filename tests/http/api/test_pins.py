@@ -54,6 +54,7 @@ async def test_a_pin_is_removed_only_as_it_was_seen(office: Office) -> None:
         ("docker.io", "postgres:16*", "pattern", "expected library/postgres:16*"),
         ("docker.io", "docker.io/postgres", "pattern", "expected library/postgres"),
         ("quay.test", "quay.test/a/b:1", "pattern", "expected a/b:1"),
+        ("quay.test", "Team/*:V1", "pattern", "expected team/*:V1"),
     ],
 )
 async def test_what_could_protect_nothing_is_refused_with_what_is_expected(

@@ -177,6 +177,14 @@ upstreams:
             'entrepot.yaml:1: upstreams.docker.io.retention.pin[0]: expected a pattern such as library/* or library/postgres:16*, found "a:b:c"',
         ),
         (
+            "upstreams: {docker.io: {retention: {\npin: ['library/*', 'postgres:16*']}}}",
+            "entrepot.yaml:2: upstreams.docker.io.retention.pin: no repository of docker.io is called postgres: expected library/postgres:16*",
+        ),
+        (
+            "sync:\n- {name: a/b, upstream: docker.io, repositories: [alpine], poll_interval: 1h}",
+            'entrepot.yaml:2: sync[0].name: expected a name without slashes, such as base images, found "a/b"',
+        ),
+        (
             "upstreams:\n  docker.io:\n    retention:\n      keep_for: 0d",
             'entrepot.yaml:4: upstreams.docker.io.retention.keep_for: expected more than zero, found "0d"',
         ),
