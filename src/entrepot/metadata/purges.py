@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
-from sqlalchemy import Connection, Integer, bindparam, delete, exists, select
+from sqlalchemy import Connection, Delete, Executable, Integer, Text, bindparam, delete, exists, select
 
 from entrepot.metadata import schema
 from entrepot.metadata.database import Database
@@ -19,6 +20,9 @@ __all__ = ["SqlPurges"]
 _repositories, _tags = schema.repositories, schema.tags
 _held, _linked, _children = schema.repository_manifests, schema.repository_blobs, schema.manifest_children
 _here = bindparam("here", type_=Integer)
+_those = bindparam("those", type_=Text, expanding=True)
+_MOST_AT_ONCE = 500
+"""Names that a statement is given: one each costs ten times as much, and there may be a million."""
 
 _ALL = select(_repositories.c.id, _repositories.c.upstream, _repositories.c.name).order_by(
     _repositories.c.path
@@ -32,12 +36,12 @@ _CHILDREN = (
     .where(_held.c.repository_id == _here)
 )
 _NAMED = select(schema.manifest_blobs.c.blob_digest).where(
-    schema.manifest_blobs.c.manifest_digest == bindparam("manifest")
+    schema.manifest_blobs.c.manifest_digest.in_(_those)
 )
 
 _FORGET_REPOSITORY = delete(_repositories).where(_repositories.c.id == _here)
-_FORGET_TAG = delete(_tags).where(_tags.c.repository_id == _here, _tags.c.name == bindparam("tag"))
-_LET_GO = delete(_held).where(_held.c.repository_id == _here, _held.c.digest == bindparam("manifest"))
+_FORGET_TAGS = delete(_tags).where(_tags.c.repository_id == _here, _tags.c.name.in_(_those))
+_LET_GO = delete(_held).where(_held.c.repository_id == _here, _held.c.digest.in_(_those))
 _FORGET_LISTS = tuple(
     delete(table).where(table.c.repository_id == _here)
     for table in (schema.tag_listings, schema.referrer_listings)
@@ -45,23 +49,21 @@ _FORGET_LISTS = tuple(
 # A blob that another manifest of the repository names is still the repository's.
 _UNLINK = delete(_linked).where(
     _linked.c.repository_id == _here,
-    _linked.c.digest == bindparam("blob"),
+    _linked.c.digest.in_(_those),
     ~exists().where(
         schema.manifest_blobs.c.blob_digest == _linked.c.digest,
         _held.c.digest == schema.manifest_blobs.c.manifest_digest,
         _held.c.repository_id == _linked.c.repository_id,
     ),
 )
-_FORGET_MANIFEST = delete(schema.manifests).where(
-    schema.manifests.c.digest == bindparam("manifest"),
+_FORGET_MANIFESTS = delete(schema.manifests).where(
+    schema.manifests.c.digest.in_(_those),
     ~exists().where(_held.c.digest == schema.manifests.c.digest),
 )
-_FORGET_BLOB = (
+_FORGET_BLOBS = (
     delete(schema.blobs)
-    .where(
-        schema.blobs.c.digest == bindparam("blob"), ~exists().where(_linked.c.digest == schema.blobs.c.digest)
-    )
-    .returning(schema.blobs.c.size)
+    .where(schema.blobs.c.digest.in_(_those), ~exists().where(_linked.c.digest == schema.blobs.c.digest))
+    .returning(schema.blobs.c.digest, schema.blobs.c.size)
 )
 
 
@@ -158,24 +160,34 @@ def _closure(roots: Sequence[str], children: Mapping[str, list[str]]) -> set[str
 def _forget_tags(
     connection: Connection, here: int, tags: Sequence[str], manifests: Sequence[str], tally: _Tally
 ) -> None:
-    for tag in tags:
-        connection.execute(_FORGET_TAG, {"here": here, "tag": tag})
+    _execute(connection, _FORGET_TAGS, tags, here=here)
     for statement in _FORGET_LISTS:
         connection.execute(statement, {"here": here})
-    blobs = set[str]()
-    for manifest in manifests:
-        blobs.update(connection.execute(_NAMED, {"manifest": manifest}).scalars())
-        connection.execute(_LET_GO, {"here": here, "manifest": manifest})
-    for blob in blobs:
-        connection.execute(_UNLINK, {"here": here, "blob": blob})
+    blobs = {blob for (blob,) in _rows(connection, _NAMED, manifests)}
+    _execute(connection, _LET_GO, manifests, here=here)
+    _execute(connection, _UNLINK, blobs, here=here)
     tally.blobs.update(blobs)
 
 
 def _forget_unheld(connection: Connection, tally: _Tally) -> Iterator[tuple[Digest, int]]:
     """Forget what no repository holds any more; yield the blobs that were stored, with their sizes."""
-    for manifest in {digest for _, digest in tally.manifests}:
-        connection.execute(_FORGET_MANIFEST, {"manifest": str(manifest)})
-    for blob in sorted(tally.blobs):
-        size = connection.execute(_FORGET_BLOB, {"blob": blob}).scalar_one_or_none()
-        if size is not None:
-            yield Digest.parse(blob), size
+    _execute(connection, _FORGET_MANIFESTS, {str(digest) for _, digest in tally.manifests})
+    for blob, size in _rows(connection, _FORGET_BLOBS, tally.blobs):
+        yield Digest.parse(blob), size
+
+
+def _execute(connection: Connection, statement: Delete, names: Collection[str], **others: int) -> None:
+    for those in _parts(names):
+        connection.execute(statement, {"those": those, **others})
+
+
+def _rows(connection: Connection, statement: Executable, names: Collection[str]) -> Iterator[Any]:
+    for those in _parts(names):
+        yield from sorted(connection.execute(statement, {"those": those}).all())
+
+
+def _parts(names: Collection[str]) -> Iterator[list[str]]:
+    """Part names in their order, so that the same are told in the same order again."""
+    ordered = sorted(names)
+    for first in range(0, len(ordered), _MOST_AT_ONCE):
+        yield ordered[first : first + _MOST_AT_ONCE]
