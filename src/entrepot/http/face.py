@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from entrepot.errors import EntrepotError
 from entrepot.http.call import Call
 from entrepot.http.problems import reply_loop
-from entrepot.http.server.asgi import ASGIApp, ClientDisconnected, Receive, Scope, Send
+from entrepot.http.server.asgi import ASGIApp, ClientDisconnected, Message, Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
 from entrepot.policy.proxies import TrustedProxies
@@ -145,5 +145,20 @@ async def _answer_by(api: ASGIApp, call: Call, receive: Receive) -> None:
     call.kind = "api"
     # The server leaves out the body of an answer to HEAD; else the two are one (RFC 9110, 9.3.2).
     scope = {**call.scope, "method": "GET" if call.method == "HEAD" else call.method}
-    await api(scope, receive, call.pass_on)
+
+    async def send(message: Message) -> None:
+        await call.pass_on(_with_head(message))
+
+    await api(scope, receive, send)
     call.user = scope["user"].name if "user" in scope else None
+
+
+def _with_head(message: Message) -> Message:
+    """Name HEAD where GET is allowed: the application does not know that it answers both."""
+    if message["type"] != "http.response.start":
+        return message
+    headers = [
+        (name, value + b", HEAD" if name == b"allow" and b"GET" in value else value)
+        for name, value in message["headers"]
+    ]
+    return {**message, "headers": headers}

@@ -29,7 +29,9 @@ async def test_the_description_of_the_api_needs_no_token(office: Office) -> None
 async def test_what_a_path_offers_is_told_to_who_may_see_it(office: Office) -> None:
     assert (await office.ask("/api/v1/repositories", "OPTIONS")).status == 401
     reply = await office.call("/repositories", "OPTIONS")
-    assert (reply.status, set(reply.headers["allow"].split(", "))) == (204, {"GET", "OPTIONS"})
+    assert (reply.status, set(reply.headers["allow"].split(", "))) == (204, {"GET", "HEAD", "OPTIONS"})
+    reply = await office.call("/purge", "GET")
+    assert (reply.status, set(reply.headers["allow"].split(", "))) == (405, {"POST", "OPTIONS"})
 
 
 class Known:
