@@ -67,12 +67,12 @@ class HaltingDatabase(Database):
         driver: Any = self._writing.connection.driver_connection
         driver.execute("PRAGMA synchronous = OFF")
 
-    async def change(self, change: Callable[[Connection], T]) -> T:
+    async def change(self, change: Callable[[Connection], T], within: float | None = None) -> T:
         try:
             self.system.step("transaction")
         except OSError as failure:
             raise MetadataFailed("the disk fails") from failure
-        return await super().change(change)
+        return await super().change(change, within)
 
 
 class Life:

@@ -122,9 +122,12 @@ class Database:
         except RuntimeError as failure:
             raise MetadataFailed(f"{self._path} is closed") from failure
 
-    async def change(self, change: Change[T]) -> T:
-        """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done."""
-        return await self._submit(partial(self._execute, change))
+    async def change(self, change: Change[T], within: float | None = None) -> T:
+        """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done.
+
+        So does one that has waited for ``within`` seconds, thirty if not given, and is told of a failure.
+        """
+        return await self._submit(partial(self._execute, change), within)
 
     async def execute(self, statement: Executable, row: dict[str, Any]) -> None:
         """Have the writer execute one statement."""
@@ -203,13 +206,14 @@ class Database:
             text = self._texts[statement] = str(statement.compile(dialect=self._dialect))
         return text
 
-    async def _submit(self, job: Callable[[], T]) -> T:
+    async def _submit(self, job: Callable[[], T], within: float | None = None) -> T:
+        seconds = _LONGEST_WAIT if within is None else within
         try:
-            async with asyncio.timeout(_LONGEST_WAIT):
+            async with asyncio.timeout(seconds):
                 await self._room.acquire()
                 return await asyncio.shield(self._enqueue(job))
         except TimeoutError:
-            raise MetadataFailed(f"{self._path}: not written within {_LONGEST_WAIT:.0f} s") from None
+            raise MetadataFailed(f"{self._path}: not written within {seconds:.0f} s") from None
 
     def _enqueue(self, job: Callable[[], T]) -> asyncio.Future[T]:
         try:
