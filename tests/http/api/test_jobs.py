@@ -11,12 +11,14 @@ import pytest
 from tests.http.api.conftest import Office, problem, running
 
 from entrepot.config.retention import RetentionSettings
-from entrepot.config.schema import SyncSettings
-from entrepot.config.units import Seconds
+from entrepot.config.schema import CacheSettings, SyncSettings
+from entrepot.config.units import Amount, Bytes, Seconds
 from entrepot.http.api import collecting
 from entrepot.oci.digest import Digest
 from entrepot.storage.layout import blob_path
 from entrepot.testing.registry_wire import Fault
+
+MIB = 1 << 20
 
 NAMES = [
     "clean-metadata",
@@ -122,6 +124,23 @@ async def test_collecting_removes_what_has_expired_and_tells_how_much(tmp_path: 
         (line,) = await office.eventually("/audit?event=action")
         told = {name: line["detail"][name] for name in ("done", "blobs", "bytes")}
         assert (line["action"], told) == ("collect", {"done": True, "blobs": 1, "bytes": collected["bytes"]})
+
+
+async def test_collecting_makes_room_where_the_high_mark_is_passed(tmp_path: Path) -> None:
+    bounded = CacheSettings(max_size=Amount(Bytes(32 * MIB)))
+    async with running(tmp_path, cache=bounded) as office:
+        layers = [bytes([number]) * MIB for number in range(8)]
+        image = office.registry.content.add_image("library/app", "1", layers=layers)
+        await office.pull("library/app/manifests/1")
+        for layer in image.layers:
+            await office.pull(f"library/app/blobs/{layer}")
+        await office.settle()
+        (tmp_path / "entrepot.db.corrupt-1").write_bytes(bytes(23 * MIB))  # Counted, and not evicted.
+        collected = await office.post("/cache/collect")
+        cache = await office.get("/cache")
+        assert (collected["reason"], cache["evicted"]["content"]["budget"]) == (None, 8 - cache["blobs"])
+        assert 0 < cache["blobs"] < 8
+        assert cache["held"] <= 0.9 * 32 * MIB
 
 
 async def test_collecting_compares_what_is_recorded_with_what_is_stored(office: Office) -> None:
