@@ -1,1 +1,1 @@
-"""The faces of the program: /v2 now, /api and the pages to come, and the server under them."""
+"""The faces of the program: /v2, /api, the pages to come, and the server under them."""
