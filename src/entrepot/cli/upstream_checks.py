@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from entrepot.cli.findings import Finding, fine, problem, warning
@@ -13,7 +13,7 @@ from entrepot.errors import SettingsInvalid
 from entrepot.ports.condition import Condition, CredentialStanding, Outcome, Trial
 from entrepot.standalone import trying
 
-__all__ = ["Answers", "check_upstreams", "judge_clock", "judge_upstream"]
+__all__ = ["Answers", "check_upstreams", "judge_clock", "judge_network", "judge_upstream"]
 
 _DEADLINE = 15.0
 _CLOCK = "clock"
@@ -25,6 +25,7 @@ _ADVICE = {
     Outcome.RATE_LIMITED: "wait, or set a credential of your own, which may raise the limit",
     Outcome.TIMEOUT: "check the network on the way there, and the upstream's proxy setting",
 }
+_UNREACHED = (Outcome.ERROR, Outcome.TIMEOUT)
 _OTHERWISE = "check that it runs there, and that no firewall is between"
 
 
@@ -40,9 +41,19 @@ class Answers:
 def check_upstreams(settings: Settings) -> Iterator[Finding]:
     """Ask all at once, so that the slowest one decides how long it takes."""
     answers = asyncio.run(_try_all(settings.upstreams))
+    yield from judge_network(answers.values())
     for name, answer in answers.items():
         yield from judge_upstream(name, answer, proxy=_unused_proxy(settings.upstreams[name]))
     yield judge_clock(answer.condition.clock_ahead for answer in answers.values() if answer.condition)
+
+
+def judge_network(answers: Collection[Answers]) -> Iterator[Finding]:
+    """Say first where it is likely this machine that is cut off, and not each of several upstreams."""
+    outcomes = [trial.outcome for answer in answers for trial in answer.trials]
+    if len(answers) > 1 and outcomes and all(outcome in _UNREACHED for outcome in outcomes):
+        found = f"none of {len(answers)} upstreams is reached from this machine"
+        advice = "check its route, its DNS and its firewall; behind a proxy, set upstreams.NAME.proxy"
+        yield problem("network", found, f"{advice}; to leave upstreams out, say --offline")
 
 
 def judge_upstream(name: str, answers: Answers, *, proxy: str | None = None) -> Iterator[Finding]:
@@ -56,7 +67,7 @@ def judge_upstream(name: str, answers: Answers, *, proxy: str | None = None) -> 
             yield fine(check, f"{trial.url} answers{_credential(answers.condition)}, {trial.seconds:.2f} s")
             continue
         found, advice = _split(trial)
-        if proxy is not None and trial.outcome in (Outcome.ERROR, Outcome.TIMEOUT):
+        if proxy is not None and trial.outcome in _UNREACHED:
             advice += f"; {proxy} is not used: set upstreams.{name}.proxy"
         yield (warning if is_served else problem)(check, f"{trial.url}: {found}", advice)
     budget = answers.condition.budget if answers.condition else None

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from entrepot.cli.upstream_checks import Answers, judge_clock, judge_upstream
+from entrepot.cli.upstream_checks import Answers, judge_clock, judge_network, judge_upstream
 from entrepot.ports.condition import Budget, Condition, CredentialStanding, Outcome, Trial
 
 WELL = Trial("https://a", Outcome.OK, 0.1, None)
@@ -34,6 +34,17 @@ def test_the_clock_is_judged_by_what_most_upstreams_say(
 ) -> None:
     finding = judge_clock(aheads)
     assert (finding.verdict, part in finding.found) == (verdict, True)
+
+
+@pytest.mark.parametrize(
+    ("trials", "is_cut_off"),
+    [((DOWN, LOST), True), ((LOST, WELL), False), ((LOST,), False), ((), False)],
+)
+def test_a_machine_that_reaches_no_upstream_is_told_so_once(
+    trials: tuple[Trial, ...], *, is_cut_off: bool
+) -> None:
+    findings = list(judge_network([Answers((trial,)) for trial in trials]))
+    assert [finding.check for finding in findings] == ["network"] * is_cut_off
 
 
 @pytest.mark.parametrize(
