@@ -16,6 +16,7 @@ __all__ = [
     "StoreFailed",
     "UnknownUpstream",
     "UpstreamDown",
+    "UpstreamLoops",
     "UpstreamTimeout",
     "WrongContent",
 ]
@@ -71,6 +72,10 @@ class UpstreamDown(EntrepotError):
     def __init__(self, message: str, retry_after: float | None = None) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class UpstreamLoops(UpstreamDown):
+    """The upstream leads in a circle, or on for ever: to ask again would bring the same."""
 
 
 class UpstreamTimeout(UpstreamDown):

@@ -11,7 +11,7 @@ from tests.engine.conftest import MIB, Yard, take
 
 from entrepot.engine.fetch import Source
 from entrepot.engine.fill import Fill
-from entrepot.errors import BlobNotHere, EntrepotError, Refused, UpstreamDown, WrongContent
+from entrepot.errors import BlobNotHere, EntrepotError, Refused, UpstreamDown, UpstreamLoops, WrongContent
 from entrepot.oci.reference import Repository
 
 ABSENT = Repository("docker.io", "library/absent")
@@ -118,6 +118,25 @@ async def test_an_upstream_that_always_breaks_at_once_ends_in_a_failure(yard: Ya
     assert len(yard.upstream.downloads) < 10
 
 
+async def test_an_upstream_that_breaks_at_the_same_byte_from_the_start_is_not_asked_for_long(
+    yard: Yard,
+) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.honours_range = False
+    yard.upstream.cuts = [3 * MIB] * 100
+    with pytest.raises(UpstreamDown):
+        await yard.read(source)
+    assert len(yard.upstream.downloads) <= 5
+
+
+async def test_an_upstream_that_leads_in_a_circle_is_asked_once(yard: Yard) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.failure = UpstreamLoops("redirects in a circle")
+    with pytest.raises(UpstreamLoops):
+        await yard.read(source)
+    assert len(yard.upstream.asked) == 1
+
+
 async def test_after_a_failure_the_next_reader_fetches_only_what_is_missing(yard: Yard) -> None:
     source = yard.add(CONTENT)
     yard.upstream.cuts = [3 * MIB] + [0] * 10
@@ -183,6 +202,18 @@ async def test_a_length_that_contradicts_the_manifest_is_wrong_content(yard: Yar
     source = yard.add(CONTENT)
     with pytest.raises(WrongContent):
         await yard.read(source, size=len(CONTENT) - 1)
+
+
+async def test_an_upstream_that_contradicts_itself_is_believed_last_and_not_asked_for_long(
+    yard: Yard,
+) -> None:
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [3 * MIB]
+    yard.upstream.sizes = [None] + [len(CONTENT) + 1] * 100
+    with pytest.raises(WrongContent, match="the upstream says"):
+        await yard.read(source)
+    assert set(yard.upstream.origin.distrusted) == {source.digest}
+    assert len(yard.upstream.downloads) <= 5
 
 
 async def test_a_blob_of_no_told_length_is_served_whole(yard: Yard) -> None:

@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 
-from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown
+from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown, UpstreamLoops, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.ports.clock import Clock
@@ -15,7 +15,8 @@ from entrepot.ports.upstream import BlobStream, Inflow, Upstream
 __all__ = ["Fetch", "Opened", "Source", "download"]
 
 _ATTEMPTS = 4
-_ATTEMPTS_TO_GO_ON = 8
+_ATTEMPTS_TO_GO_ON = 8  # Long enough for a restart.
+_ANSWERS_IN_VAIN = 4  # Whoever answers is no longer restarting, and would answer the same again.
 _FIRST_PAUSE = 0.2
 _LONGEST_PAUSE = 10.0
 _SECOND_THOUGHTS = 1.0
@@ -96,6 +97,7 @@ class _Attempts:
         self._sources = sources
         self._refused: list[Source] = []
         self._failures = 0
+        self._vain = 0
         self._has_progressed = False
         self._giver: Source | None = None
         """Who gave some of the blob last, and has not refused since."""
@@ -117,15 +119,20 @@ class _Attempts:
         self._refused.append(source)
         return any(source not in self._refused for source in self._sources)
 
-    def failed(self, source: Source, failure: RateLimited | UpstreamDown, progress: int) -> bool:
+    def failed(
+        self, source: Source, failure: RateLimited | UpstreamDown, progress: int, *, is_answered: bool
+    ) -> bool:
         """Count a failure ``progress`` bytes behind the one before; tell whether to go on."""
+        is_vain = isinstance(failure, WrongContent) or (is_answered and progress == 0)
+        self._vain = 0 if progress >= _PROGRESS else self._vain + is_vain
         if progress > 0:
             self._has_progressed, self._giver = True, source
         self._failures = 1 if progress >= _PROGRESS else self._failures + 1
         most = _ATTEMPTS_TO_GO_ON if self._has_progressed else _ATTEMPTS
         grown = _FIRST_PAUSE * 2 ** (self._failures - 2) if self._failures > 1 else 0.0
         self.pause = failure.retry_after or grown
-        return self._failures < most and self.pause <= _LONGEST_PAUSE
+        is_worth_it = self._failures < most and self._vain < _ANSWERS_IN_VAIN
+        return is_worth_it and self.pause <= _LONGEST_PAUSE
 
 
 async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGenerator[bytes]:
@@ -135,11 +142,12 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
         async with aclosing(_connection(fetch, source, opened)) as chunks:
             async for chunk in chunks:
                 yield chunk
-    except (NotHere, Refused):
+    except (NotHere, Refused, UpstreamLoops):
         if not attempts.refused(source):
             raise
     except (RateLimited, UpstreamDown) as failure:
-        if not attempts.failed(source, failure, fetch.farthest - begin):
+        progress = fetch.farthest - begin
+        if not attempts.failed(source, failure, progress, is_answered=fetch.is_open):
             raise
 
 

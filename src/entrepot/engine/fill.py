@@ -264,6 +264,7 @@ class Fill:
 
     async def _opened(self, fetch: Fetch, stream: BlobStream) -> Receive:
         if stream.size is not None and self.size not in (None, stream.size):
+            stream.origin.distrust(self.digest)
             raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
         self._note_answer(fetch, stream)
         if stream.start < fetch.cursor:

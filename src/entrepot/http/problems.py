@@ -18,6 +18,7 @@ from entrepot.errors import (
     RepositoryNotHere,
     UnknownUpstream,
     UpstreamDown,
+    UpstreamLoops,
     UpstreamTimeout,
     WrongContent,
 )
@@ -37,6 +38,7 @@ PROBLEMS: dict[type[EntrepotError], tuple[HTTPStatus, ErrorCode]] = {
     Refused: (HTTPStatus.FORBIDDEN, ErrorCode.DENIED),
     RateLimited: (HTTPStatus.TOO_MANY_REQUESTS, ErrorCode.TOOMANYREQUESTS),
     WrongContent: (HTTPStatus.BAD_GATEWAY, ErrorCode.UNAVAILABLE),
+    UpstreamLoops: (HTTPStatus.BAD_GATEWAY, ErrorCode.UNAVAILABLE),
     UpstreamTimeout: (HTTPStatus.GATEWAY_TIMEOUT, ErrorCode.UNAVAILABLE),
     UpstreamDown: (HTTPStatus.SERVICE_UNAVAILABLE, ErrorCode.UNAVAILABLE),
     EntrepotError: (HTTPStatus.INTERNAL_SERVER_ERROR, ErrorCode.UNKNOWN),

@@ -110,6 +110,8 @@ class ScriptedUpstream:
     failure: EntrepotError | None = None
     cuts: list[int] = field(default_factory=list)
     """After how many bytes the next downloads break."""
+    sizes: list[int | None] = field(default_factory=list)
+    """What the next downloads say of the whole size, ``None`` for the truth."""
     refusals: dict[int, EntrepotError] = field(default_factory=dict)
     """What is raised in place of a download, by its number from 1 on."""
     honest_after: int = 0
@@ -150,6 +152,7 @@ class ScriptedUpstream:
         if not self.honours_range:
             start, stop = 0, None
         size = len(content) if self.tells_size and self.tells_size_of_downloads else None
+        size = (self.sizes.pop(0) if self.sizes else None) or size
         if len(self.downloads) <= self.honest_after:
             content = bytes(reversed(content))
         cut = self.cuts.pop(0) if self.cuts else None

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asyncc
 from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
 
-from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown
+from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown, UpstreamLoops
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.trace import Kind, Span, trace
 from entrepot.upstream.answers import Failed, failure, rate_limit
@@ -109,7 +109,9 @@ class Client:
     ) -> AsyncIterator[tuple[Response, str]]:
         """Follow redirects, to wherever, but bring the credential to the endpoint's own origin only."""
         url = endpoint.address(wish.repository, wish.rest)
-        for _ in range(_MOST_REDIRECTS + 1):
+        visited = set[str]()
+        while url not in visited and len(visited) <= _MOST_REDIRECTS:
+            visited.add(url)
             headers = dict(wish.headers)
             if authorization is not None and origin_of(url) == endpoint.origin:
                 headers["Authorization"] = authorization
@@ -119,7 +121,8 @@ class Client:
                     return
                 await read_start(response)
                 url = _target(url, response.headers.get("location", ""))
-        raise UpstreamDown(f"{wish} at {endpoint.host}: more than {_MOST_REDIRECTS} redirects")
+        trouble = "redirects in a circle" if url in visited else f"more than {_MOST_REDIRECTS} redirects"
+        raise UpstreamLoops(f"{wish} at {endpoint.host}: {trouble}; is the endpoint right?")
 
     def _note(self, response: Response) -> None:
         now = self._clock.now()

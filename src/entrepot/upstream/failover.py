@@ -11,6 +11,7 @@ from entrepot.errors import (
     RateLimited,
     Refused,
     UpstreamDown,
+    UpstreamLoops,
     UpstreamTimeout,
     WrongContent,
 )
@@ -105,7 +106,7 @@ class Failover:
         match failure:
             case RateLimited():
                 return after_rate_limit(attempt, failure.retry_after, self._chance())
-            case Busy():
+            case Busy() | UpstreamLoops():
                 return TryNextEndpoint()
             case UpstreamTimeout():
                 return after_failure(attempt, FailureKind.TIMEOUT, self._chance())
@@ -123,7 +124,7 @@ def _blame(endpoint: Endpoint, failure: RateLimited | UpstreamDown) -> None:
             endpoint.limit(failure.retry_after, str(failure))
         case Busy():
             pass
-        case WrongContent():
+        case WrongContent() | UpstreamLoops():
             endpoint.succeed()
         case UpstreamTimeout():
             endpoint.fail(FailureKind.TIMEOUT, str(failure))

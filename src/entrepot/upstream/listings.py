@@ -9,7 +9,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from entrepot.errors import NotHere, Refused, RepositoryNotHere, UpstreamDown
+from entrepot.errors import NotHere, Refused, RepositoryNotHere, UpstreamDown, UpstreamLoops
 from entrepot.oci.digest import Digest
 from entrepot.oci.media_type import OCI_INDEX
 from entrepot.oci.pagination import parse_next_link
@@ -25,6 +25,7 @@ __all__ = ["list_referrers", "list_repositories", "list_tags"]
 L = TypeVar("L", bound=msgspec.Struct)
 
 _MOST_PAGES = 1000
+_MOST_REPEATED_PAGES = 3  # As pages may be empty where a registry hides what may not be read.
 _LARGEST_PAGE = 8 << 20
 _LARGEST_LIST = 64 << 20
 _PAGE_SIZE = 1000
@@ -76,19 +77,23 @@ async def _lists(client: Client, endpoint: Endpoint, wish: Wish, kind: type[L]) 
 
 async def _pages(client: Client, endpoint: Endpoint, wish: Wish) -> AsyncIterator[bytes]:
     seen: set[str] = set()
+    contents: set[int] = set()
     size = 0
     while wish.rest not in seen and len(seen) < _MOST_PAGES and size < _LARGEST_LIST:
+        if len(seen) - len(contents) > _MOST_REPEATED_PAGES:
+            break
         seen.add(wish.rest)
         async with client.open(endpoint, wish) as response:
             page = await read_whole(response, _LARGEST_PAGE, f"{wish} at {endpoint.host}")
         client.observer.received(wish.kind, len(page))
         size += len(page)
+        contents.add(hash(page))
         yield page
         link = parse_next_link(response.headers.get("link", ""))
         if link is None:
             return
         wish = replace(wish, rest=_next_page(wish.rest, link))
-    raise UpstreamDown(f"{wish} at {endpoint.host}: the list has no end")
+    raise UpstreamLoops(f"{wish} at {endpoint.host}: the list has no end")
 
 
 def _next_page(rest: str, link: str) -> str:

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 from tests.http.v2.conftest import House
 
-from entrepot.errors import RateLimited, Refused, UpstreamDown, UpstreamTimeout, WrongContent
+from entrepot.errors import (
+    RateLimited,
+    Refused,
+    UpstreamDown,
+    UpstreamLoops,
+    UpstreamTimeout,
+    WrongContent,
+)
 from entrepot.oci.digest import Digest
 
 CONTENT = b'{ "schemaVersion":2 , "odd":"spacing" }\n'
@@ -88,6 +95,7 @@ async def test_a_stale_answer_says_so(published: House) -> None:
         (UpstreamDown("500", 3), 503, "UNAVAILABLE", "3"),
         (UpstreamTimeout("hung"), 504, "UNAVAILABLE", None),
         (WrongContent("wrong"), 502, "UNAVAILABLE", None),
+        (UpstreamLoops("round and round"), 502, "UNAVAILABLE", None),
     ],
     ids=lambda value: type(value).__name__,
 )

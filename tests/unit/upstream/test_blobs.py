@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from entrepot.errors import BlobNotHere, UpstreamDown, UpstreamTimeout, WrongContent
+from entrepot.errors import BlobNotHere, UpstreamDown, UpstreamLoops, UpstreamTimeout, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.policy.breaker import Health
 from entrepot.testing.fake_registry import FakeRegistry
@@ -217,13 +217,26 @@ async def test_a_signature_for_get_alone_is_worked_round(
         assert await upstream.head_blob("app", digest) == SIZE
 
 
-async def test_redirects_in_a_circle_end(
-    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], digest: Digest
+async def test_redirects_in_a_circle_end_at_once_and_say_nothing_of_the_registry(
+    registry: FakeRegistry, upstream: RegistryUpstream, digest: Digest
 ) -> None:
-    upstream = connect(registry.url)
     registry.misbehave("blob", Fault(status=307, headers={"Location": f"/v2/app/blobs/{digest}"}))
-    with pytest.raises(UpstreamDown, match="redirects"):
+    for asked in range(1, 5):
+        with pytest.raises(UpstreamLoops, match="in a circle"):
+            await _download(upstream, digest)
+        assert registry.count("blob") == asked
+    assert upstream.breaker.health() is Health.UP
+
+
+async def test_redirects_without_end_are_followed_once(
+    registry: FakeRegistry, upstream: RegistryUpstream, digest: Digest
+) -> None:
+    for step in range(10):
+        location = f"/v2/app/blobs/{digest}?step={step}"
+        registry.misbehave("blob", Fault(status=307, headers={"Location": location}), times=1)
+    with pytest.raises(UpstreamLoops, match="more than 5 redirects"):
         await _download(upstream, digest)
+    assert registry.count("blob") == 6
 
 
 async def test_a_path_in_the_endpoint_goes_behind_v2(

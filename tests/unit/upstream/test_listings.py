@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from entrepot.errors import NotHere, RepositoryNotHere, UpstreamDown
+from entrepot.errors import NotHere, RepositoryNotHere, UpstreamDown, UpstreamLoops
 from entrepot.oci.digest import Digest
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_content import INDEX_TYPE, Image
@@ -51,8 +51,29 @@ async def test_pages_in_a_circle_are_no_list(
     registry: FakeRegistry, upstream: RegistryUpstream, image: Image
 ) -> None:
     registry.misbehave("tags", Fault(headers={"Link": '</v2/app/tags/list?n=1&last=a>; rel="next"'}))
-    with pytest.raises(UpstreamDown, match="no end"):
+    with pytest.raises(UpstreamLoops, match="no end"):
         await upstream.tags("app")
+    assert registry.count("tags") == 2
+
+
+async def test_pages_without_end_that_bring_nothing_new_are_no_list(
+    registry: FakeRegistry, upstream: RegistryUpstream, image: Image
+) -> None:
+    for page in range(100):
+        link = f'</v2/app/tags/list?n=1&last={page}>; rel="next"'
+        registry.misbehave("tags", Fault(headers={"Link": link}, body=b'{"tags":["1"]}'), times=1)
+    with pytest.raises(UpstreamLoops, match="no end"):
+        await upstream.tags("app")
+    assert registry.count("tags") == 5
+
+
+async def test_a_few_empty_pages_do_not_end_a_list(
+    registry: FakeRegistry, upstream: RegistryUpstream, image: Image
+) -> None:
+    for page in range(3):
+        link = f'</v2/app/tags/list?n=1&page={page}>; rel="next"'
+        registry.misbehave("tags", Fault(headers={"Link": link}, body=b'{"tags":[]}'), times=1)
+    assert await upstream.tags("app") == ["1"]
 
 
 async def test_null_is_an_empty_list_of_tags(
