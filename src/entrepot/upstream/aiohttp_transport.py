@@ -16,7 +16,7 @@ import yarl
 from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.upstream.inflow import SocketInflow
-from entrepot.upstream.tls import TlsContexts
+from entrepot.upstream.tls import TlsContexts, distrust
 from entrepot.upstream.transport import Ask, Response
 
 __all__ = ["AiohttpTransport"]
@@ -183,9 +183,7 @@ def _translated(host: str) -> Iterator[None]:
     except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
         raise UpstreamDown(f"the proxy on the way to {host} does not let through: {error}") from error
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
-        raise UpstreamDown(
-            f"the certificate of {host} is not trusted; set ca_file to the authority that signed it: {error}"
-        ) from error
+        raise UpstreamDown(distrust(host, error)) from error
     except aiohttp.ClientSSLError as error:
         raise UpstreamDown(f"TLS with {host} failed; is it an http:// endpoint? {error}") from error
     except aiohttp.ClientConnectorError as error:

@@ -8,7 +8,11 @@ import ssl
 from entrepot.config.certificates import load_authorities, load_pair
 from entrepot.config.schema import UpstreamSettings
 
-__all__ = ["TlsContexts"]
+__all__ = ["TlsContexts", "distrust"]
+
+# Of openssl/x509_vfy.h.
+_UNTIMELY = {9: "is not valid yet", 10: "has expired"}
+_MISNAMED = {62, 64}
 
 
 class TlsContexts:
@@ -36,6 +40,18 @@ class TlsContexts:
 
     def for_elsewhere(self) -> ssl.SSLContext:
         return self._elsewhere or _system_context()
+
+
+def distrust(host: str, error: ssl.SSLCertVerificationError) -> str:
+    """Say why the certificate that ``host`` showed is not trusted, and what to do about it."""
+    cause = getattr(error, "certificate_error", error)  # The library's own error wraps the one that knows.
+    code = getattr(cause, "verify_code", None)
+    reason = getattr(cause, "verify_message", None) or str(cause)
+    if code in _UNTIMELY:
+        return f"the certificate of {host} {_UNTIMELY[code]}; have it renewed, or check this machine's clock"
+    if code in _MISNAMED:
+        return f"the certificate of {host} is of another name; name the endpoint as it does: {reason}"
+    return f"the certificate of {host} is not trusted; set ca_file to the authority that signed it: {reason}"
 
 
 @functools.cache

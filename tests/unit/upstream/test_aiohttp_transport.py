@@ -16,6 +16,7 @@ from entrepot.oci.reference import Tag
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_wire import Fault
 from entrepot.upstream.registry import RegistryUpstream
+from entrepot.upstream.tls import distrust
 
 Connect = Callable[..., RegistryUpstream]
 TAG = Tag("1")
@@ -27,11 +28,11 @@ class Certificate:
     key: str
 
 
-def _certify(folder: Path, name: str) -> Certificate:
+def _certify(folder: Path, name: str, of: str = "IP:127.0.0.1,DNS:localhost") -> Certificate:
     """Make a certificate that signs itself, so that it is its own authority."""
     made = Certificate(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
     new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    who = ["-subj", f"/CN={name}", "-addext", "subjectAltName=IP:127.0.0.1,DNS:localhost"]
+    who = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={of}"]
     command = ["openssl", "req", *new, *who, "-keyout", made.key, "-out", made.certificate]
     subprocess.run(command, check=True, capture_output=True, timeout=30)
     return made
@@ -79,8 +80,23 @@ async def test_an_encrypted_body_is_left_to_the_library(
 async def test_an_unknown_certificate_is_not_trusted_and_the_advice_is_ca_file(
     secure: FakeRegistry, connect: Connect
 ) -> None:
-    with pytest.raises(UpstreamDown, match="set ca_file"):
+    with pytest.raises(UpstreamDown, match="set ca_file .*: self-signed certificate$"):
         await connect(secure.url).tags("app")
+
+
+async def test_a_certificate_of_another_name_is_told_from_an_unknown_one(
+    tmp_path: Path, connect: Connect
+) -> None:
+    other = _certify(tmp_path, "other", of="DNS:elsewhere.test")
+    async with FakeRegistry(tls=_context(other)) as registry:
+        with pytest.raises(UpstreamDown, match="is of another name"):
+            await connect(registry.url, ca_file=other.certificate).tags("app")
+
+
+def test_a_certificate_whose_time_is_over_is_told_from_an_unknown_one() -> None:
+    error = ssl.SSLCertVerificationError(1, "certificate verify failed")
+    error.verify_code = 10
+    assert "has expired" in distrust("registry.test", error)
 
 
 async def test_any_certificate_will_do_where_verification_is_off(
