@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
 from tests.engine.boiler import Boiler, demo, heated
-from tests.engine.conftest import MIB
+from tests.engine.conftest import MIB, UNBOUNDED
 
 from entrepot.engine import warming
 from entrepot.engine.warms import WarmState
@@ -236,6 +237,17 @@ async def test_a_full_disk_is_told(boiler: Boiler) -> None:
     warm = await boiler.warm(demo())
     [reason] = warm.failures.values()
     assert "the disk has no room for sha256:" in reason
+
+
+async def test_an_image_whose_last_blob_takes_the_room_of_its_first_does_not_count_as_warmed(
+    boiler: Boiler,
+) -> None:
+    boiler.bounds = replace(UNBOUNDED, max_size=MIB + 64 * 1024)
+    boiler.publish("library/demo", "1", bytes(MIB), bytes(MIB - 1))
+    warm = await boiler.warm(demo())
+    assert (warm.state, warm.warmed, warm.failed) == (WarmState.FAILED, 0, 1)
+    [reason] = warm.failures.values()
+    assert "raise cache.max_size, or unpin something" in reason
 
 
 async def test_wrong_bytes_are_told_and_not_kept(boiler: Boiler) -> None:

@@ -150,8 +150,17 @@ class Blobs:
                 await answer.kept()
         finally:
             answer.close()
-        if isinstance(answer, FillingBlob) and not self._is_stored(digest):
-            raise StoreFailed(f"the disk has no room for {digest}, or fails")
+        if isinstance(answer, FillingBlob) and not self.is_stored(digest):
+            raise StoreFailed(
+                f"the disk has no room for {digest} within the budget, or fails: raise cache.max_size, unpin"
+                " something, or see what blob_passed_through in the log says"
+            )
+
+    def is_stored(self, digest: Digest) -> bool:
+        blob = self._open_stored(digest)
+        if blob is not None:
+            blob.close()
+        return blob is not None
 
     async def close(self) -> None:
         await self._confirmations.close()
@@ -159,13 +168,7 @@ class Blobs:
 
     def _is_here(self, digest: Digest) -> bool:
         """Tell whether the bytes are here, or coming, for some other repository."""
-        return self.is_coming(digest) or self._is_stored(digest)
-
-    def _is_stored(self, digest: Digest) -> bool:
-        blob = self._open_stored(digest)
-        if blob is not None:
-            blob.close()
-        return blob is not None
+        return self.is_coming(digest) or self.is_stored(digest)
 
     def _open_stored(self, digest: Digest) -> OpenBlob | None:
         """Open a blob of the store; one that the disk does not give is fetched again."""

@@ -15,7 +15,15 @@ from entrepot.engine.listings import Lists
 from entrepot.engine.manifests import Manifests
 from entrepot.engine.revalidation import Cache
 from entrepot.engine.sites import Sites
-from entrepot.errors import EntrepotError, ManifestNotHere, NotHere, RateLimited, Refused, UpstreamDown
+from entrepot.errors import (
+    EntrepotError,
+    ManifestNotHere,
+    NotHere,
+    RateLimited,
+    Refused,
+    StoreFailed,
+    UpstreamDown,
+)
 from entrepot.oci.descriptor import Descriptor
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks, read_links
@@ -116,30 +124,43 @@ class Warming:
         if extent.only_signed and not await self._is_signed(image):
             return False
         seek = _Seek.LIST_AND_TAGS if extent.referrers else _Seek.NOWHERE
-        await self._bring(image, extent.platforms, tally, seek=seek)
+        needed: set[Digest] = set()
+        await self._bring(image, extent.platforms, tally, needed=needed, seek=seek)
+        self._check_kept(needed)
         return True
 
     async def _bring(
-        self, image: Image, platforms: Sequence[Platform], tally: Tally, *, seek: _Seek, depth: int = 0
+        self,
+        image: Image,
+        platforms: Sequence[Platform],
+        tally: Tally,
+        *,
+        needed: set[Digest],
+        seek: _Seek,
+        depth: int = 0,
     ) -> None:
+        """Bring a manifest and all beneath it; note in ``needed`` the blobs."""
         manifest = await self._ask(image.repository.upstream, lambda: self._pull(image))
         links = await asyncio.to_thread(read_links, manifest.content)
         children = _chosen(image, links, platforms)
         # One blob may be named twice, but is brought once.
-        blobs = {blob.digest: blob for blob in links.blobs}.values()
-        tally.size += sum(blob.size or 0 for blob in blobs)
-        failures = await spread(blobs, lambda blob: self._keep(image, blob, tally), self.at_once)
+        blobs = {blob.digest: blob for blob in links.blobs}
+        needed.update(blobs)
+        tally.size += sum(blob.size or 0 for blob in blobs.values())
+        failures = await spread(blobs.values(), lambda blob: self._keep(image, blob, tally), self.at_once)
         if depth < _DEEPEST:
             failures += await spread(
                 [Image(image.repository, child.digest) for child in children],
-                lambda child: self._bring(child, platforms, tally, seek=seek, depth=depth + 1),
+                lambda child: self._bring(child, platforms, tally, needed=needed, seek=seek, depth=depth + 1),
                 self.at_once,
             )
             # What refers to an attachment is not sought by tags: that costs requests for next to nothing.
             of_attached = _Seek.NOWHERE if seek is _Seek.NOWHERE else _Seek.LIST
             failures += await spread(
                 await self._attached(image.repository, manifest.digest, seek),
-                lambda attached: self._bring(attached, (), tally, seek=of_attached, depth=depth + 1),
+                lambda attached: self._bring(
+                    attached, (), tally, needed=needed, seek=of_attached, depth=depth + 1
+                ),
                 self.at_once,
             )
         if failures:
@@ -187,6 +208,15 @@ class Warming:
         finally:
             tally.coming.pop(blob.digest, None)
         tally.done += size
+
+    def _check_kept(self, needed: Iterable[Digest]) -> None:
+        """In a full cache the last blob of an image may have taken the room of its first."""
+        for digest in needed:
+            if not self._blobs.is_stored(digest):
+                raise StoreFailed(
+                    f"{digest} was brought, and went again for want of room: raise cache.max_size, or unpin"
+                    " something"
+                )
 
     async def _pull(self, image: Image) -> StoredManifest:
         """Take no stale answer for the upstream's: where it fails, or is slow, that is to be known."""
