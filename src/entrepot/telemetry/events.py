@@ -12,6 +12,7 @@ from structlog.typing import EventDict
 __all__ = ["Event", "Events"]
 
 _MOST = 1000
+_MOST_MEMBERS = 20
 _LONGEST = 500
 """What clients and upstreams say may be long: so many characters of each text are kept."""
 
@@ -49,6 +50,9 @@ def _short(value: Any) -> Any:
     if value is None or isinstance(value, bool | int | float):
         return value
     if isinstance(value, list | tuple):
-        return [_short(member) for member in value[:20]]
+        return [_short(member) for member in value[:_MOST_MEMBERS]]
+    if isinstance(value, dict):
+        members = itertools.islice(value.items(), _MOST_MEMBERS)
+        return {_short(str(name)): _short(member) for name, member in members}
     text = repr(value) if isinstance(value, BaseException) else str(value)
     return text[:_LONGEST].encode("utf-8", "replace").decode()

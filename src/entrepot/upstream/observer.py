@@ -70,4 +70,4 @@ class Observer:
         if reason is None:
             log.info("endpoint_up", **fields)
         else:
-            log.warning("endpoint_down", **fields, reason=reason, retry_after=endpoint.retry_after)
+            log.warning("endpoint_down", **fields, reason=reason, retry_after=round(endpoint.retry_after, 3))

@@ -28,13 +28,21 @@ def test_the_newest_thousand_are_kept_under_their_numbers() -> None:
 def test_fields_are_what_json_knows_and_never_long() -> None:
     failure = OSError("no room")
     (event,) = _told(
-        size=3, ok=True, none=None, names=["a"] * 50, text="x" * 9999, failure=failure, half="\ud800"
+        size=3,
+        ok=True,
+        none=None,
+        names=["a"] * 50,
+        failures={"a": 1, "b": object},
+        text="x" * 9999,
+        failure=failure,
+        half="\ud800",
     ).newest_first()
     assert event.fields == {
         "size": 3,
         "ok": True,
         "none": None,
         "names": ["a"] * 20,
+        "failures": {"a": 1, "b": "<class 'object'>"},
         "text": "x" * 500,
         "failure": "OSError('no room')",
         "half": "?",
