@@ -87,6 +87,7 @@ async def test_the_page_to_read_names_every_path_and_loads_nothing(office: Offic
         assert f"<code>{path}</code>" in page
     assert "src=" not in page
     assert "http" not in page.replace("/api/v1/docs/openapi.json", "")
+    assert "$CACHE/api/v1/tags/{tag}/refresh?repository={repository}&quot;" in page
 
 
 async def test_what_is_not_there_is_a_problem_too(office: Office) -> None:

@@ -69,7 +69,7 @@ def _operation(path: str, method: str, operation: _Document, schema: _Document) 
     body = operation.get("requestBody")
     sections = [
         f"<p>{rest}</p>" if rest.strip() else "",
-        f"<pre>{escape(_curl(path, method, body))}</pre>",
+        f"<pre>{escape(_curl(path + _query(operation), method, body))}</pre>",
         _table([_parameter(one) for one in operation.get("parameters", ())]),
         _shape("Body", body, schema) if body else "",
         *(_answer(status, answer, schema) for status, answer in operation["responses"].items()),
@@ -82,6 +82,13 @@ def _curl(path: str, method: str, body: _Document | None) -> str:
     verb = "" if method == "GET" else f" -X {method}"
     data = " --json '{...}'" if body else ""
     return f'curl -H "Authorization: Bearer $TOKEN"{verb}{data} "$CACHE{path}"'
+
+
+def _query(operation: _Document) -> str:
+    """Name the parameters without which there is no answer."""
+    parameters = operation.get("parameters", ())
+    names = [one["name"] for one in parameters if one["in"] == "query" and one.get("required")]
+    return "".join(f"{'&' if number else '?'}{name}={{{name}}}" for number, name in enumerate(names))
 
 
 def _parameter(parameter: _Document) -> tuple[str, str]:
