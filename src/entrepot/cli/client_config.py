@@ -67,11 +67,15 @@ def command(*, client: str, url: str, upstreams: tuple[str, ...], file: Path | N
         complaint = "expected a host name or an IPv4 address: Podman's names of images hold no IPv6 address"
         raise click.BadParameter(complaint, param_hint="'--url'")
     every_registry = client == "containerd" and not upstreams
-    names = upstreams or tuple(load_settings(file, os.environ, {}).upstreams)
+    configured = load_settings(file, os.environ, {}).upstreams
+    names = upstreams or tuple(configured)
     setup = CLIENTS[client](Cache(url), () if every_registry else names)
     click.echo("\n".join(_with_place(client_file) for client_file in setup.files), nl=False)
     for line in (*(f"File: {client_file.path}" for client_file in setup.files), *setup.notes):
         click.echo(line, err=True)
+    for name in upstreams:
+        if name not in configured:
+            click.echo(f"The configuration here has no upstream {name}: the cache needs one.", err=True)
 
 
 def _with_place(client_file: ClientFile) -> str:

@@ -184,3 +184,10 @@ def test_a_name_that_is_no_registrys_is_refused() -> None:
     result = run("k3s", PLAIN, "--upstream", 'a"b')
     assert result.exit_code == 2
     assert "Invalid value for '--upstream'" in result.stderr
+
+
+def test_an_upstream_that_the_configuration_has_not_is_told() -> None:
+    result = run("podman", PLAIN, "--upstream", "docker.io", "--upstream", "absent.test")
+    assert result.exit_code == 0
+    assert "has no upstream absent.test: the cache needs one" in result.stderr
+    assert "docker.io: the cache" not in result.stderr
