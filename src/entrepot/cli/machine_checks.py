@@ -25,7 +25,14 @@ from entrepot.errors import SettingsInvalid
 from entrepot.policy.budget import Bounds
 from entrepot.standalone import holder_of
 
-__all__ = ["check_machine", "file_system_of", "judge_disk", "judge_file_system", "judge_files"]
+__all__ = [
+    "check_machine",
+    "file_system_of",
+    "judge_budget",
+    "judge_disk",
+    "judge_file_system",
+    "judge_files",
+]
 
 _SYSTEM_FOLDER, _LOCAL_FOLDER = Path("/var/lib/entrepot"), Path("data")
 _MOUNTS = Path("/proc/self/mountinfo")
@@ -34,6 +41,7 @@ _OF_CONTAINERS = ("overlay", "aufs")
 _OVER_A_NETWORK = ("nfs", "nfs4", "cifs", "smb3", "9p", "ceph", "afs", "glusterfs", "lustre", "beegfs")
 _FEW_FILES, _TOO_FEW_FILES = 4096, 256
 _FEW_INODES = 10_000
+_SMALL_BUDGET = 1 << 30
 _SECONDS = 5.0
 
 
@@ -71,8 +79,8 @@ def judge_file_system(folder: str, kind: str | None) -> Finding:
 def judge_disk(free: int, total: int, free_inodes: int | None, bounds: Bounds) -> Iterator[Finding]:
     """Compare a disk with the budget; ``free_inodes`` is ``None`` where there is no such number."""
     most = bounds.max_size
-    told = f"{size(free)} of {size(total)} free; the cache may take {size(most) if most else 'all'}"
-    told = f"{told} but for {size(bounds.min_free)}"
+    told = f"{size(free)} of {size(total)} free, {size(bounds.min_free)} of it to stay so"
+    told = f"{told}; the cache may take {'all else' if most is None else size(most)}"
     if free <= bounds.min_free:
         advice = "make room on it, or lower cache.min_free: the cache gives up content until so much is free"
         yield warning("disk", told, advice)
@@ -84,6 +92,12 @@ def judge_disk(free: int, total: int, free_inodes: int | None, bounds: Bounds) -
         yield warning(
             "disk", f"{free_inodes} more files can be made", "make room: each blob is a file of its own"
         )
+
+
+def judge_budget(max_size: int | None) -> Iterator[Finding]:
+    if max_size is not None and max_size < _SMALL_BUDGET:
+        advice = "raise it to 1GiB or more: what is larger than it is never kept"
+        yield warning("budget", f"cache.max_size is {size(max_size)}", advice)
 
 
 def judge_files(most: int) -> Finding:
@@ -170,7 +184,9 @@ def _check_disk(place: Path, settings: Settings) -> Iterator[Finding]:
         return
     total = disk.f_blocks * disk.f_frsize
     inodes = disk.f_favail if disk.f_files else None
-    yield from judge_disk(disk.f_bavail * disk.f_frsize, total, inodes, bounds_on(total, settings))
+    bounds = bounds_on(total, settings)
+    yield from judge_disk(disk.f_bavail * disk.f_frsize, total, inodes, bounds)
+    yield from judge_budget(bounds.max_size)
 
 
 def _check_port(settings: Settings, *, is_held: bool) -> Iterator[Finding]:

@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.cli.machine_checks import file_system_of, judge_disk, judge_file_system, judge_files
+from entrepot.cli.machine_checks import (
+    file_system_of,
+    judge_budget,
+    judge_disk,
+    judge_file_system,
+    judge_files,
+)
 from entrepot.policy.budget import Bounds
 
 MOUNTS = [
@@ -76,3 +82,16 @@ def test_a_disk_that_is_too_small_for_the_budget_is_told(
 ) -> None:
     bounds = Bounds(max_size=max_size, min_free=100, high=0.9, low=0.8)
     assert [finding.verdict for finding in judge_disk(free, 1000, inodes, bounds)] == verdicts
+
+
+def test_what_the_cache_may_take_is_told_beside_what_stays_free() -> None:
+    bounds = Bounds(max_size=500_000_000, min_free=64_000_000, high=0.9, low=0.8)
+    (finding,) = judge_disk(10**11, 10**12, None, bounds)
+    assert finding.found == "100 GB of 1.0 TB free, 64.0 MB of it to stay so; the cache may take 500 MB"
+
+
+@pytest.mark.parametrize(
+    ("max_size", "told"), [(None, []), (1 << 30, []), (200, ["cache.max_size is 200 B"])]
+)
+def test_a_budget_that_keeps_next_to_nothing_is_told(max_size: int | None, told: list[str]) -> None:
+    assert [finding.found for finding in judge_budget(max_size)] == told
