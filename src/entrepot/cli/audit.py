@@ -20,6 +20,7 @@ from entrepot.oci.reference import split_host
 
 __all__ = ["command"]
 
+_AUDIT = "/audit"
 _SECONDS_BETWEEN_LOOKS = 1.0
 _LATE = timedelta(seconds=5)
 """Entries are told when their answers have ended, so that some come a little after later ones."""
@@ -71,7 +72,7 @@ class _Moment(click.ParamType[str]):
 def command(*, api: ApiClient, limit: int, follow: bool, as_json: bool, **query: Any) -> None:
     """Show the last entries of the audit log, the newest last.
 
-    Times without a zone are local ones.
+    Times without a zone are local ones. What looks into the audit log is not followed.
 
     Exit codes: 0 done; 1 the cache failed; 2 wrong usage, or no cache to call; 130 interrupted.
     """
@@ -81,6 +82,8 @@ def command(*, api: ApiClient, limit: int, follow: bool, as_json: bool, **query:
     with until_interrupted():
         last = list(_newest_first(api, query, limit))[::-1]
         _print(last, as_json=as_json)
+        if not last and not follow:
+            click.echo("the audit log has no such entry", err=True)
         if follow:
             _follow(api, query, last, as_json=as_json)
 
@@ -89,7 +92,7 @@ def _newest_first(api: ApiClient, query: dict[str, Any], most: int) -> Iterator[
     cursor: str | None = None
     while most > 0:
         asked = {**query, "limit": min(most, _LARGEST_PAGE), "cursor": cursor}
-        page = api.exchange("GET", "/audit", query=asked)
+        page = api.exchange("GET", _AUDIT, query=asked)
         yield from page.content[:most]
         most -= len(page.content)
         following = _NEXT.search(page.headers.get("link", ""))
@@ -99,16 +102,25 @@ def _newest_first(api: ApiClient, query: dict[str, Any], most: int) -> Iterator[
 
 
 def _follow(api: ApiClient, query: dict[str, Any], last: list[dict[str, Any]], *, as_json: bool) -> None:
-    shown = deque(map(repr, last), maxlen=10_000)
+    told = deque(map(repr, last), maxlen=10_000)
     newest = max((entry["time"] for entry in last), default=_written(datetime.now(UTC) - _LATE))
+    left_out = newest if last else ""  # Up to here --limit has left out what is not among the last.
     for _ in looks(_SECONDS_BETWEEN_LOOKS):
         since = _written(datetime.fromisoformat(newest) - _LATE)
-        found = list(_newest_first(api, {**query, "since": since}, shown.maxlen or 0))[::-1]
-        known = set(shown)
+        found = list(_newest_first(api, {**query, "since": since}, told.maxlen or 0))[::-1]
+        known = set(told)
         fresh = [entry for entry in found if repr(entry) not in known]
-        _print(fresh, as_json=as_json)
-        shown.extend(map(repr, fresh))
+        told.extend(map(repr, fresh))
+        _print(
+            (entry for entry in fresh if entry["time"] > left_out and not _is_look(entry)), as_json=as_json
+        )
         newest = max([newest, *(entry["time"] for entry in fresh)])
+        left_out = ""
+
+
+def _is_look(entry: dict[str, Any]) -> bool:
+    """Tell whether it is such a look as these, each of which would be the next one's news."""
+    return entry.get("method") == "GET" and str(entry.get("path")).endswith(_AUDIT)
 
 
 def _written(moment: datetime) -> str:

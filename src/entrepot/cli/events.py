@@ -42,6 +42,8 @@ def command(
     query = {"level": level, "event": event}
     with until_interrupted():
         last = _print(api.rows("/events", query, limit), as_json=as_json)
+        if not last and not follow:
+            click.echo("the log has no such event", err=True)
         for _ in looks(_SECONDS_BETWEEN_LOOKS) if follow else ():
             shown = _print(api.rows("/events", {**query, "after": last}), as_json=as_json)
             last = max(last, shown) if shown or _goes_on(api, last) else 0

@@ -149,6 +149,20 @@ def test_what_comes_is_followed(desk: Desk, background: Background) -> None:
         assert process.poll() is None
 
 
+def test_following_the_audit_log_does_not_show_its_own_looks(desk: Desk, background: Background) -> None:
+    desk.lines("images")
+    process = background(desk.start("audit", "--follow", "--limit", "1", stdout=subprocess.PIPE))
+    assert process.stdout is not None
+    lines = [process.stdout.readline()]
+    for name in ("first", "second"):
+        assert desk.pull(f"library/followed-{name}/manifests/1") == 404
+        while f"library/followed-{name}/".encode() not in lines[-1]:
+            lines.append(process.stdout.readline())
+            assert lines[-1]
+    assert [line for line in lines[1:] if b"/api/v1/audit " in line] == []
+    assert min(line.split()[0] for line in lines) == lines[0].split()[0]
+
+
 @pytest.mark.parametrize(
     ("arguments", "incomplete", "offered"),
     [
