@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from urllib.parse import quote
+
 import click
 
 from entrepot.cli.api_client import ApiClient
@@ -33,10 +35,12 @@ def command(
 
     Layers that repositories share count in each of them.
 
-    Exit codes: 0 done; 1 the cache failed; 2 wrong usage, or no cache to call.
+    Exit codes: 0 done; 1 the cache failed, or there is no such upstream; 2 wrong usage, or no cache to call.
     """
     query = {"upstream": upstream, "search": search, "sort": _ORDERS[sort]}
-    rows = api.rows("/repositories", query, limit)
+    rows = list(api.rows("/repositories", query, limit))
+    if upstream is not None and not rows:
+        api.call("GET", f"/upstreams/{quote(upstream, safe='')}")  # Which fails where there is none.
     if as_json:
         print_json(*rows)
         return

@@ -31,8 +31,10 @@ def command(*, api: ApiClient, is_run: bool, wait: bool, as_json: bool, name: st
     Exit codes: 0 done, begun, or with --wait done well; 1 it runs already, failed, or there is no such
     job; 2 wrong usage, or no cache to call; 130 interrupted, and the job goes on.
     """
+    if wait and not is_run:
+        raise click.UsageError("--wait goes with --run")
     if name is None:
-        if is_run or wait:
+        if is_run:
             raise click.UsageError("expected the NAME of a job to run; entrepot jobs lists them")
         _print_all(list(api.rows("/jobs")), as_json=as_json)
         return

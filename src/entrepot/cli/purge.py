@@ -48,6 +48,8 @@ def command(*, api: ApiClient, dry_run: bool, yes: bool, as_json: bool, **wanted
     found = api.exchange("POST", "/purge", selection)
     report = found.content
     is_anything = any(report[kind] for kind in ("repositories", "tags", "manifests", "blobs"))
+    if not is_anything and not as_json:
+        raise NotDone("nothing that is cached is named so")
     if dry_run or not is_anything:
         _tell(report, as_json=as_json)
         click.get_current_context().exit(0 if is_anything else 1)
@@ -79,9 +81,9 @@ def _selection(
 
 
 def _confirm(report: dict[str, Any]) -> None:
+    _tell(report, as_json=False, err=True)
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask at: say --yes, or look first with --dry-run")
-    _tell(report, as_json=False, err=True)
     if not click.confirm("Purge that?", err=True):
         raise click.exceptions.Exit(1)
 

@@ -45,6 +45,6 @@ def command(
             )
             for row in rows
         ]
-        headings = ("TAG", "DIGEST", "SIZE", "CHECKED", "MEDIA TYPE")
-        print_table(headings, cells, nothing=f"no such tag of {repository} is cached")
+        headings = ("TAG", "DIGEST", "MANIFEST", "CHECKED", "MEDIA TYPE")
+        print_table(headings, cells, nothing=f"no {'such ' if search else ''}tag of {repository} is cached")
     click.get_current_context().exit(0 if rows else 1)

@@ -155,7 +155,9 @@ class _Report:
         """Return the exit code."""
         dropped, failed = self._verdicts[Verdict.DROPPED], self._verdicts[Verdict.FAILED]
         blobs, manifests = self._kinds[Kind.BLOB], self._kinds[Kind.MANIFEST]
-        verdict = f"{dropped} dropped, to be fetched at the next pull" if dropped else "nothing wrong"
+        verdict = "none of it wrong" if failed else "nothing wrong"
+        if dropped:
+            verdict = f"{dropped} dropped, to be fetched at the next pull"
         self._tell(
             f"{blobs} blobs, {manifests} manifests, {decimal(self._read_bytes)}: {verdict}; {failed} failed",
             event="verified",

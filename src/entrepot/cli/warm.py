@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -15,6 +15,8 @@ from entrepot.cli.options import api_options, json_option
 from entrepot.cli.tables import drawing
 from entrepot.cli.waiting import INTERRUPTED, looks
 from entrepot.cli.workload_files import read_compose, read_kubernetes, read_list
+from entrepot.oci.image_reference import InvalidImage, parse_image
+from entrepot.oci.platform import InvalidPlatform, parse_platform
 
 __all__ = ["command"]
 
@@ -50,11 +52,11 @@ def command(*, api: ApiClient, detach: bool, as_json: bool, **options: Any) -> N
     An IMAGE is named as in a pull: alpine, ghcr.io/owner/name:v1, name@sha256:...; its tag may be a
     pattern, as in nginx:1.2*. Interrupted, the command ends, and the cache goes on.
 
-    Exit codes: 0 all are there; 1 some are not, and are named; 2 wrong usage, or no cache to call.
+    Exit codes: 0 all are there, but for unsigned ones that are left alone; 1 some are not, and are
+    named, or no tag matches; 2 wrong usage, or no cache to call.
     """
     images = _images(options)
-    if not images:
-        raise click.UsageError("expected an image, or a file that names some")
+    _check(images, options["platforms"])
     choices = {name: options[name] for name in ("platforms", "referrers", "only_signed")}
     warm = api.call("POST", "/warms", {"images": images, **choices})
     if not detach:
@@ -63,13 +65,33 @@ def command(*, api: ApiClient, detach: bool, as_json: bool, **options: Any) -> N
         click.echo(json.dumps(warm))
     else:
         _tell(warm)
-    click.get_current_context().exit(0 if detach or warm["state"] == "done" else 1)
+    is_done = warm["state"] == "done" and warm["images"] > 0
+    click.get_current_context().exit(0 if detach or is_done else 1)
 
 
 def _images(options: dict[str, Any]) -> list[str]:
     readers = (("lists", read_list), ("composes", read_compose), ("manifests", read_kubernetes))
     of_files = [image for name, read in readers for path in options[name] for image in read(path)]
-    return list(dict.fromkeys([*options["images"], *of_files]))
+    images = list(dict.fromkeys([*options["images"], *of_files]))
+    if not images:
+        files = ", ".join(path for name, _ in readers for path in options[name])
+        complaint = f", and {files} names none" if files else ""
+        raise click.UsageError(f"expected an image, or a file that names some{complaint}")
+    return images
+
+
+def _check(images: Iterable[str], platforms: Iterable[str]) -> None:
+    """Complain of names in words, before the cache does by patterns."""
+    try:
+        for image in images:
+            parse_image(image)
+    except InvalidImage as invalid:
+        raise click.UsageError(str(invalid)) from invalid
+    for platform in platforms:
+        try:
+            parse_platform(platform)
+        except InvalidPlatform as invalid:
+            raise click.UsageError(f"{invalid}, found {platform!r}") from invalid
 
 
 def _watch(api: ApiClient, number: int) -> dict[str, Any]:
@@ -108,6 +130,8 @@ def _tell(warm: dict[str, Any]) -> None:
         click.echo(f"failed: {failure['image']}: {failure['reason']}", err=True)
     if warm["state"] == "running":
         click.echo(f"warm {warm['id']} has begun")
+    elif warm["state"] == "done" and not warm["images"]:
+        click.echo(f"warm {warm['id']} done: no tag matches, nothing is fetched", err=True)
     else:
         unsigned = f", {warm['unsigned']} are not signed" if warm["unsigned"] else ""
         click.echo(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 from importlib.metadata import version
 
 import pytest
@@ -71,6 +72,9 @@ def test_images_are_sorted_searched_and_cut(desk: Desk) -> None:
     nothing = desk.run("images", "quay.test")
     assert (nothing.exit_code, nothing.stdout) == (0, "")
     assert nothing.stderr == "nothing that was asked for is cached\n"
+    unknown = desk.run("images", "absent.test")
+    assert (unknown.exit_code, unknown.stdout) == (1, "")
+    assert "absent.test is not an upstream of this cache" in unknown.stderr
 
 
 def test_tags_are_listed_with_what_they_mean(desk: Desk) -> None:
@@ -79,7 +83,9 @@ def test_tags_are_listed_with_what_they_mean(desk: Desk) -> None:
     assert lines[1].split()[:2] == ["2", str(image.digest)]
     assert desk.rows("tags", "docker.io/library/tagged")[0]["digest"] == str(image.digest)
     absent = desk.run("tags", "library/none")
-    assert (absent.exit_code, absent.stderr) == (1, "no such tag of library/none is cached\n")
+    assert (absent.exit_code, absent.stderr) == (1, "no tag of library/none is cached\n")
+    sought = desk.run("tags", "library/none", "--search", "1")
+    assert sought.stderr == "no such tag of library/none is cached\n"
 
 
 def test_inspect_shows_what_an_image_is_made_of(desk: Desk) -> None:
@@ -182,6 +188,10 @@ def test_the_audit_log_is_asked_by_repository_event_and_time(desk: Desk) -> None
         (("tags", "UPPER"), "expected a repository, as in docker.io/library/alpine"),
         (("images", "--sort", "colour"), "is not one of"),
         (("images", "--limit", "0"), "0 is not in the range"),
+        (("jobs", "collect", "--wait"), "--wait goes with --run"),
+        (("warm", "BAD NAME"), "'BAD NAME' names no image"),
+        (("warm", "app", "--platform", "arm64"), "arm64"),
+        (("warm", "--file", os.devnull), f"and {os.devnull} names none"),
     ],
 )
 def test_wrong_usage_exits_with_2(desk: Desk, arguments: tuple[str, ...], complaint: str) -> None:

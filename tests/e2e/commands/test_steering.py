@@ -31,6 +31,13 @@ def test_refresh_goes_on_after_one_that_fails_and_names_it(desk: Desk) -> None:
     assert result.stdout == f"docker.io/library/fresh:1 pulled, {image.digest}\n"
 
 
+def test_a_warm_whose_pattern_matches_no_tag_is_told(desk: Desk) -> None:
+    desk.registry.content.add_image("library/patterned", "1")
+    result = desk.run("warm", "patterned:9*")
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert "no tag matches, nothing is fetched" in result.stderr
+
+
 def test_refresh_refuses_what_cannot_change(desk: Desk) -> None:
     result = desk.run("refresh", f"app@sha256:{'0' * 64}")
     assert result.exit_code == 2
@@ -41,6 +48,7 @@ def test_purge_needs_a_yes_where_nobody_can_be_asked(desk: Desk) -> None:
     desk.pulled("library/kept")
     result = desk.run("purge", "kept")
     assert (result.exit_code, result.stdout) == (2, "")
+    assert "would go: 1 repositories, 1 tags, 1 manifests, 1 blobs, 12 B\n" in result.stderr
     assert "say --yes, or look first with --dry-run" in result.stderr
     assert desk.lines("purge", "kept", "--dry-run") == [
         "docker.io/library/kept:1",
@@ -64,8 +72,8 @@ def test_purge_lets_go_of_what_matches_and_no_more(desk: Desk) -> None:
 )
 def test_purging_nothing_is_told_by_the_exit_code(desk: Desk, arguments: tuple[str, ...]) -> None:
     result = desk.run("purge", *arguments, "--yes")
-    assert result.exit_code == 1
-    assert result.stdout == "would go: 0 repositories, 0 tags, 0 manifests, 0 blobs, 0 B\n"
+    assert (result.exit_code, result.stdout) == (1, "")
+    assert result.stderr == "Error: nothing that is cached is named so\n"
 
 
 @pytest.mark.parametrize(

@@ -111,7 +111,7 @@ def test_a_blob_that_cannot_be_read_is_a_failure_and_the_rest_is_read(verify: Ve
     assert result.exit_code == 1
     assert "failed: blob" in result.stdout
     assert "Is a directory" in result.stdout
-    assert "2 blobs, 0 manifests, 5 bytes: nothing wrong; 1 failed" in result.stdout
+    assert "2 blobs, 0 manifests, 5 bytes: none of it wrong; 1 failed" in result.stdout
 
 
 def test_a_damaged_database_is_told_and_left_to_the_cache(verify: Verify, data: Path) -> None:
