@@ -82,7 +82,7 @@ def command(*, api: ApiClient, limit: int, follow: bool, as_json: bool, **query:
     with until_interrupted():
         last = list(_newest_first(api, query, limit))[::-1]
         _print(last, as_json=as_json)
-        if not last and not follow:
+        if not (last or follow or as_json):
             click.echo("the audit log has no such entry", err=True)
         if follow:
             _follow(api, query, last, as_json=as_json)

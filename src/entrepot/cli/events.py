@@ -42,7 +42,7 @@ def command(
     query = {"level": level, "event": event}
     with until_interrupted():
         last = _print(api.rows("/events", query, limit), as_json=as_json)
-        if not last and not follow:
+        if not (last or follow or as_json):
             click.echo("the log has no such event", err=True)
         for _ in looks(_SECONDS_BETWEEN_LOOKS) if follow else ():
             shown = _print(api.rows("/events", {**query, "after": last}), as_json=as_json)
