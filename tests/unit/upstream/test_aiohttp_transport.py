@@ -80,7 +80,7 @@ async def test_an_encrypted_body_is_left_to_the_library(
 async def test_an_unknown_certificate_is_not_trusted_and_the_advice_is_ca_file(
     secure: FakeRegistry, connect: Connect
 ) -> None:
-    with pytest.raises(UpstreamDown, match="set ca_file .*: self-signed certificate$"):
+    with pytest.raises(UpstreamDown, match=r"set ca_file .*: self-signed certificate$"):
         await connect(secure.url).tags("app")
 
 
