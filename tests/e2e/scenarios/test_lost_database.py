@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
@@ -94,6 +95,9 @@ def test_a_harmed_database_costs_requests_but_no_content(
     cache: CacheProgram, upstream: FakeRegistry, images: list[Image], harm: Harm, ended: str
 ) -> None:
     _pull(cache, images)
+    blobs = {digest for image in images for digest in (image.config, *image.layers)}
+    # Whoever reads gets the last bytes before the file is synced and renamed.
+    wait_until(lambda: all((cache.data / blob_path(digest)).exists() for digest in blobs), "all in the store")
     if ended == "killed":
         cache.kill()
     else:
@@ -102,7 +106,6 @@ def test_a_harmed_database_costs_requests_but_no_content(
     upstream.reset_counts()
     cache.start()
     _pull(cache, images)
-    blobs = {digest for image in images for digest in (image.config, *image.layers)}
     assert upstream.bytes_sent("blob") == 0
     assert upstream.count("blob", "HEAD") <= len(blobs)
     wait_until(lambda: "blobs_reconciled" in cache.tail(), "rows for the blobs that are there")
