@@ -152,6 +152,10 @@ def connect(
 ) -> ApiClient:
     """Call the cache at ``url``, else the one that the configuration describes, with its token."""
     settings = load_settings(file, os.environ, {})
+    is_named = any((token_file, settings.admin.token, settings.admin.token_file))
+    if url is not None and not is_named and not _is_here(_checked(url)):
+        # The token that was made for the cache of this machine is nothing for others to see.
+        raise ApiFailed(f"{url} is on another machine: name the token of its cache with --token-file")
     token = token_of(settings, token_file)
     if url is None:
         return own_client(settings, token, within=within)
@@ -189,6 +193,13 @@ def _checked(url: str) -> SplitResult:
     if not is_complete:
         raise ApiFailed(complaint)
     return parts
+
+
+def _is_here(url: SplitResult) -> bool:
+    try:
+        return ip_address(str(url.hostname)).is_loopback
+    except ValueError:
+        return url.hostname == "localhost"
 
 
 def _answer(response: HTTPResponse, expected: tuple[int, ...]) -> Answer:

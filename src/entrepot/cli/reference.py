@@ -21,7 +21,7 @@ can be called so; 130 ended by Ctrl-C. Complaints go to standard error, with `--
 
 `entrepot serve`, `verify`, `doctor`, `config` and `client-config` work on this machine. All other commands
 call a running cache by its [admin API](api.md): the one that the configuration describes, or any other by its
-URL and its administrator's [token](api.md#the-token).
+URL and its administrator's [token](api.md#the-token). This machine's own is sent nowhere else.
 
 ```sh
 export ENTREPOT_URL=https://cache.example:5000 ENTREPOT_TOKEN_FILE=~/cache-token

@@ -63,6 +63,8 @@ def _troubles_of(upstream: dict[str, Any]) -> Iterator[str]:
         if endpoint["state"] != "up":
             failure = f": {endpoint['last_failure']}" if endpoint["last_failure"] else ""
             yield f"{name}: {endpoint['url']} is {endpoint['state']}, asked again {again(endpoint)}{failure}"
+        elif endpoint["last_failure"]:
+            yield f"{name}: {endpoint['url']} failed when it was last asked: {endpoint['last_failure']}"
     if upstream["credential"] == "refused":
         yield f"{name}: its credential is refused: {upstream['credential_refusal'] or 'check it'}"
     ahead = upstream["clock_ahead_seconds"]

@@ -54,7 +54,7 @@ class Budget(Struct, frozen=True):
 
 
 class EndpointCondition(Struct, frozen=True):
-    """``retry_after``: seconds until it is asked again; ``last_failure``: why it was last left alone."""
+    """``retry_after``: seconds until it is asked again; ``last_failure``: why it failed when asked last."""
 
     url: str
     health: Health

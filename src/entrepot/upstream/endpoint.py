@@ -87,7 +87,7 @@ class Endpoint:
         self._state = breaker.CLOSED
         self._is_known_down = False
         self.last_failure: str | None = None
-        """Why it was last left alone, or might have been."""
+        """Why it failed when it was last asked; ``None`` since it answered."""
         self.changed: Callable[[str | None], None] = lambda _reason: None
         """Told once why it is left alone from now on, and ``None`` when it answers again."""
         self._head_trusted_at: dict[str, float] = {}
@@ -184,6 +184,8 @@ class Endpoint:
 
     def succeed(self) -> None:
         self._state = breaker.on_success(self._state)
+        if not self.is_rate_limited:
+            self.last_failure = None
         if self._is_known_down and self.health is Health.UP:
             self._is_known_down = False
             self.changed(None)

@@ -27,7 +27,7 @@ from entrepot.policy.retry import (
 from entrepot.ports.clock import Clock
 from entrepot.upstream.endpoint import Busy, Endpoint
 
-__all__ = ["Failover"]
+__all__ = ["Failover", "blame"]
 
 T = TypeVar("T")
 
@@ -92,7 +92,7 @@ class Failover:
             except (RateLimited, UpstreamDown) as failure:
                 verdict = self._judge(failure, attempt)
                 if not isinstance(verdict, RetryAfter):
-                    _blame(endpoint, failure)
+                    blame(endpoint, failure)
                     raise
                 await self._clock.sleep(verdict.seconds)
             except (NotHere, Refused):
@@ -118,7 +118,8 @@ class Failover:
                 assert_never(failure)
 
 
-def _blame(endpoint: Endpoint, failure: RateLimited | UpstreamDown) -> None:
+def blame(endpoint: Endpoint, failure: RateLimited | UpstreamDown) -> None:
+    """Count against an endpoint how it failed, if that says anything of it."""
     match failure:
         case RateLimited():
             endpoint.limit(failure.retry_after, str(failure))

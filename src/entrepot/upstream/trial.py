@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 
-from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamTimeout
+from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamDown, UpstreamTimeout
 from entrepot.ports.clock import Clock
 from entrepot.ports.condition import Outcome, Trial
 from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
+from entrepot.upstream.failover import blame
 from entrepot.upstream.observer import outcome_of
 
 __all__ = ["try_endpoint"]
@@ -20,7 +21,8 @@ _BASE = Wish("", "", "other", NotHere)
 async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_credential: bool) -> Trial:
     """Ask for the base of the API, to which every registry must answer (distribution-spec, "end-1").
 
-    A registry that refuses strangers there may still let them pull: that is no failure.
+    A registry that refuses strangers there may still let them pull: that is no failure.  What comes of it
+    counts for or against the endpoint as any answer does.
     """
     begun = clock.monotonic()
     failure: EntrepotError | None = None
@@ -34,6 +36,8 @@ async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_
     except EntrepotError as failed:
         failure = failed
     seconds = clock.monotonic() - begun
+    if isinstance(failure, RateLimited | UpstreamDown):
+        blame(endpoint, failure)
     if failure is not None:
         return Trial(endpoint.url, outcome_of(failure), seconds, str(failure))
     endpoint.succeed()

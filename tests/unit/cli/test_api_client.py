@@ -51,6 +51,33 @@ def test_the_token_is_read_from_where_it_was_made(tmp_path: Path) -> None:
     assert connect(file, None, None, None)._token.split() == ["made"]
 
 
+@pytest.mark.parametrize(
+    ("url", "is_sent"),
+    [
+        ("http://127.0.0.1:5000", True),
+        ("http://localhost:5000", True),
+        ("https://[::1]", True),
+        ("https://cache.example", False),
+        ("http://localhost.example", False),
+        ("http://10.0.0.7:5000", False),
+    ],
+)
+def test_the_token_of_the_data_folder_goes_to_this_machine_alone(
+    tmp_path: Path, url: str, *, is_sent: bool
+) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text(json.dumps({"data": "."}))
+    for name in ("entrepot.db", "admin-token"):
+        (tmp_path / name).write_text("made")
+    if is_sent:
+        assert connect(file, url, None, None)._token.split() == ["made"]
+        return
+    with pytest.raises(ApiFailed, match=r"on another machine: name the token .* --token-file"):
+        connect(file, url, None, None)
+    (tmp_path / "theirs").write_text("theirs")
+    assert connect(file, url, tmp_path / "theirs", None)._token.split() == ["theirs"]
+
+
 @pytest.mark.parametrize("url", ["cache.example:5000", "ftp://cache.example", "http://", ""])
 def test_what_is_no_url_is_refused(tmp_path: Path, url: str) -> None:
     (tmp_path / "token").write_text("any")

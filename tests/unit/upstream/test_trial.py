@@ -87,7 +87,22 @@ async def test_an_endpoint_that_was_left_alone_is_trusted_again_when_it_answers(
     assert (left_alone.health, left_alone.retry_after > 0) == (Health.DOWN, True)
     assert "500" in (left_alone.last_failure or "")
     await upstream.try_out()
-    assert [endpoint.health for endpoint in upstream.condition().endpoints] == [Health.UP]
+    (trusted,) = upstream.condition().endpoints
+    assert (trusted.health, trusted.last_failure) == (Health.UP, None)
+
+
+async def test_what_a_trial_finds_counts_as_any_answer_does(registry: FakeRegistry, connect: Connect) -> None:
+    registry.misbehave("ping", Fault(status=500))
+    upstream = connect(registry.url)
+    await upstream.try_out()
+    (failed,) = upstream.condition().endpoints
+    assert (failed.health, "500" in (failed.last_failure or "")) == (Health.UP, True)
+    while upstream.breaker.health() is Health.UP:
+        await upstream.try_out()
+    registry.behave()
+    await upstream.try_out()
+    (trusted,) = upstream.condition().endpoints
+    assert (trusted.health, trusted.last_failure) == (Health.UP, None)
 
 
 async def test_the_budget_is_what_the_last_answer_told(registry: FakeRegistry, connect: Connect) -> None:

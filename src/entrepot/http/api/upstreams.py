@@ -26,7 +26,7 @@ Sort = Literal["name", "-name", "state", "-state", "running_fills", "-running_fi
 
 
 class Endpoint(Struct):
-    """`retry_after_seconds`: until it is asked again; `last_failure`: why it was last left alone."""
+    """`retry_after_seconds`: until it is asked again; `last_failure`: why it failed when asked last."""
 
     url: str
     state: Health

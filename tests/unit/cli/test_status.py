@@ -1,0 +1,30 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from entrepot.cli.status import troubles
+
+
+def _status(**endpoint: Any) -> dict[str, Any]:
+    known = {"url": "http://r.test", "state": "up", "retry_after_seconds": 0.0, "last_failure": None}
+    upstream = {
+        "name": "r.test",
+        "endpoints": [{**known, **endpoint}],
+        "credential": "none",
+        "clock_ahead_seconds": None,
+        "rate_limit": None,
+    }
+    return {"status": "ready", "upstreams": [upstream], "cache": {"free": 9, "allowed": 10}}
+
+
+def test_an_endpoint_that_answers_is_no_trouble() -> None:
+    assert list(troubles(_status())) == []
+
+
+@pytest.mark.parametrize("state", ["up", "probing", "down"])
+def test_an_endpoint_that_failed_when_it_was_last_asked_is_told_whatever_its_state(state: str) -> None:
+    (trouble,) = troubles(_status(state=state, last_failure="r.test accepts no connections"))
+    assert trouble.startswith("r.test: http://r.test ")
+    assert trouble.endswith(": r.test accepts no connections")
