@@ -122,6 +122,8 @@ class _AiohttpResponse:
             descriptor = transport.get_extra_info("socket").fileno()
             self._inflow = SocketInflow(descriptor, left, self._host, self._read_timeout)
             transport.pause_reading()
+            # Else an answer that had the connection before, and is read only now, lets the library read on.
+            transport.abort()
         return self._inflow
 
     async def chunks(self) -> AsyncIterator[bytes]:

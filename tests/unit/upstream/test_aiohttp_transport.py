@@ -77,6 +77,35 @@ async def test_an_encrypted_body_is_left_to_the_library(
         assert b"".join([chunk async for chunk in blob.chunks()]) == content
 
 
+async def test_a_body_read_late_takes_nothing_from_one_that_has_its_connection_by_now(
+    connect: Connect,
+) -> None:
+    content, told = bytes(6 << 20), asyncio.Event()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nsmall")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(content))
+        await told.wait()
+        writer.write(content)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        upstream = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", patience=1)
+        small, large = (upstream.open_blob("app", Digest.of(name)) for name in (b"small", b"large"))
+        async with small as first, large as second:
+            inflow = second.divert()
+            assert inflow is not None
+            assert b"".join([chunk async for chunk in first.chunks()]) == b"small"
+            told.set()
+            received = sum([len(chunk) async for chunk in second.chunks()])
+            buffer = memoryview(bytearray(64 << 10))
+            while await inflow.ready():
+                received += inflow.read_into(buffer)
+    assert received == len(content)
+
+
 async def test_an_unknown_certificate_is_not_trusted_and_the_advice_is_ca_file(
     secure: FakeRegistry, connect: Connect
 ) -> None:
