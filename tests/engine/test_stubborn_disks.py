@@ -48,6 +48,24 @@ async def test_room_that_the_file_system_is_slow_to_show_is_not_made_twice(depot
     assert sum(depot.kept(digests)) < kept
 
 
+async def test_what_others_write_meanwhile_is_not_taken_for_room_that_is_yet_to_show(
+    depot: Depot, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    digests = await depot.keep(*map(_blob, range(20)))
+    depot.disk.free = 20 * MIB
+    depot.bounds = replace(UNBOUNDED, min_free=21 * MIB, high=0.95, low=0.9)
+    delete, others = depot.store.delete, iter([12 * MIB])
+
+    async def freeing(digest: Digest) -> bool:
+        depot.disk.free += MIB - next(others, 0)
+        return await delete(digest)
+
+    monkeypatch.setattr(depot.store, "delete", freeing)
+    for _ in range(2):
+        await depot.budget.tidy()
+    assert sum(depot.kept(digests)) < 10
+
+
 async def test_blobs_that_no_row_tells_of_take_room_all_the_same(depot: Depot) -> None:
     digests = await depot.keep(*map(_blob, range(4)))
     for digest in digests:

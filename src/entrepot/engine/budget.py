@@ -15,7 +15,15 @@ from entrepot.engine.ledger import Claim, Ledger
 from entrepot.engine.tasks import Tasks
 from entrepot.errors import DiskFull, StoreFailed
 from entrepot.oci.digest import Digest
-from entrepot.policy.budget import Bounds, Usage, allowance, excess, share_shortage, shortage
+from entrepot.policy.budget import (
+    Bounds,
+    Usage,
+    allowance,
+    excess,
+    is_slow_to_show,
+    share_shortage,
+    shortage,
+)
 from entrepot.ports.clock import Clock
 from entrepot.ports.jobs import Report
 from entrepot.telemetry.log import log
@@ -195,7 +203,7 @@ class Budget:
         finally:
             self._is_trimming = False
             tally.log()
-        if reason == "disk" and tally.size and self._room() < room - tally.size // 2:
+        if reason == "disk" and is_slow_to_show(tally.size, room - self._room()):
             self._rests_until = self._clock.monotonic() + _REST
         self._note_exceeded()
         return tally

@@ -6,7 +6,16 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-__all__ = ["Bounds", "Usage", "allowance", "excess", "share_shortage", "shortage", "usual_reserve"]
+__all__ = [
+    "Bounds",
+    "Usage",
+    "allowance",
+    "excess",
+    "is_slow_to_show",
+    "share_shortage",
+    "shortage",
+    "usual_reserve",
+]
 
 _RESERVE = 64 << 20
 _RESERVED_SHARE = 20
@@ -66,3 +75,11 @@ def excess(usage: Usage, bounds: Bounds, *, is_under_way: bool = False) -> int:
     allowed = allowance(usage, bounds)
     begin = bounds.low if is_under_way else bounds.high
     return math.ceil(usage.held - bounds.low * allowed) if usage.held > begin * allowed else 0
+
+
+def is_slow_to_show(deleted: int, missing: int) -> bool:
+    """Tell whether ``missing`` bytes, neither written nor free, were deleted and do not show as free yet.
+
+    Of fewer than half, the rest will soon show as well; more than all of them, others have written.
+    """
+    return deleted // 2 < missing <= deleted + deleted // 4

@@ -4,7 +4,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from entrepot.policy.budget import Bounds, Usage, allowance, excess, share_shortage, shortage, usual_reserve
+from entrepot.policy.budget import (
+    Bounds,
+    Usage,
+    allowance,
+    excess,
+    is_slow_to_show,
+    share_shortage,
+    shortage,
+    usual_reserve,
+)
 
 SIZES = st.integers(0, 1 << 50)
 
@@ -79,3 +88,22 @@ def test_after_the_shortage_went_what_is_wanted_fits(
 def test_a_small_disk_keeps_a_twentieth_for_others_and_a_large_one_64_mib() -> None:
     assert usual_reserve(100 << 20) == 5 << 20
     assert usual_reserve(1 << 40) == 64 << 20
+
+
+@pytest.mark.parametrize(
+    ("deleted", "missing", "is_slow"),
+    [
+        (100, 0, False),
+        (100, -50, False),
+        (100, 50, False),
+        (100, 51, True),
+        (100, 125, True),
+        (100, 126, False),
+        (0, 0, False),
+        (0, 9, False),
+    ],
+)
+def test_what_is_missing_was_deleted_if_it_is_about_as_much(
+    deleted: int, missing: int, *, is_slow: bool
+) -> None:
+    assert is_slow_to_show(deleted, missing) is is_slow
