@@ -48,6 +48,18 @@ async def test_room_that_the_file_system_is_slow_to_show_is_not_made_twice(depot
     assert sum(depot.kept(digests)) < kept
 
 
+async def test_once_the_room_shows_the_next_pass_does_not_wait(depot: Depot) -> None:
+    digests = await depot.keep(*map(_blob, range(20)))
+    depot.disk.free = 0
+    depot.bounds = replace(UNBOUNDED, high=0.95, low=0.9)
+    await depot.budget.tidy()
+    kept = sum(depot.kept(digests))
+    depot.disk.free = (20 - kept) * MIB
+    depot.bounds = replace(depot.bounds, min_free=depot.disk.free + 5 * MIB)
+    await depot.budget.tidy()
+    assert sum(depot.kept(digests)) < kept
+
+
 async def test_what_others_write_meanwhile_is_not_taken_for_room_that_is_yet_to_show(
     depot: Depot, monkeypatch: pytest.MonkeyPatch
 ) -> None:

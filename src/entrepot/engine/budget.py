@@ -7,6 +7,7 @@ import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
+from typing import NamedTuple
 
 from msgspec import Struct
 
@@ -40,6 +41,17 @@ BoundsOn = Callable[[int], Bounds]
 """Makes the bounds for a disk of so many bytes."""
 
 
+class _Pass(NamedTuple):
+    """One for room on the disk: how much was written and free before it, and what it deleted, in bytes."""
+
+    room: int
+    deleted: int
+    ended_at: float
+
+
+_NO_PASS = _Pass(0, 0, 0.0)
+
+
 class Holdings(Struct, frozen=True):
     """What the cache takes of its disk and may take, and what is ``free`` there, in bytes.
 
@@ -69,12 +81,12 @@ class Budget:
         self._is_stuck = False
         """The last pass came to an end before its goal: the next is not begun by a fill."""
         self._is_exceeded = False
-        self._rests_until = 0.0
+        self._last_pass = _NO_PASS
 
     def trim(self) -> None:
         """See to it that what is beyond the bounds, which may have changed, goes behind the answers."""
         self._is_stuck = False
-        self._rests_until = 0.0
+        self._last_pass = _NO_PASS
         self._trim_behind()
 
     async def claim(self, digest: Digest, upstream: str) -> Claim:
@@ -192,7 +204,7 @@ class Budget:
     async def _trim(self) -> Tally:
         reason, room = self._reason(), self._room()
         tally = self._eviction.tally(reason)
-        if self._is_trimming or self._clock.monotonic() < self._rests_until:
+        if self._is_trimming or self._is_resting():
             return tally
         self._is_trimming = True
         try:
@@ -203,10 +215,19 @@ class Budget:
         finally:
             self._is_trimming = False
             tally.log()
-        if reason == "disk" and is_slow_to_show(tally.size, room - self._room()):
-            self._rests_until = self._clock.monotonic() + _REST
+        if reason == "disk":
+            self._last_pass = _Pass(room, tally.size, self._clock.monotonic())
         self._note_exceeded()
         return tally
+
+    def _is_resting(self) -> bool:
+        """Tell whether what the last pass deleted may be all that is missing, and is yet to show as free.
+
+        To be asked anew each time: what is being written is not counted for a moment.
+        """
+        room, deleted, ended_at = self._last_pass
+        is_over = self._clock.monotonic() >= ended_at + _REST
+        return not is_over and is_slow_to_show(deleted, room - self._room())
 
     async def _trim_shares(self) -> list[Tally]:
         """Evict what upstreams hold beyond their shares: those may have become smaller."""
