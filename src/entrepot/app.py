@@ -40,7 +40,7 @@ from entrepot.engine.uses import Uses
 from entrepot.engine.warming import Warming
 from entrepot.engine.warms import Warms
 from entrepot.errors import EntrepotError, MetadataFailed
-from entrepot.http.api.application import build_api
+from entrepot.http.api.on_demand import ApiOnDemand
 from entrepot.http.api.parts import Parts
 from entrepot.http.face import Face
 from entrepot.http.listening import listen_on
@@ -308,13 +308,13 @@ class Application:
         registry = Registry(self._sites, self._manifests, self._blobs, self._lists)
         status = Status(self._obstacle, self._warning, self._render_metrics)
         audit = self._audit if self._audit.is_wanted else None
-        api = self._build_api() if self._settings.admin.enabled else None
+        api = self._make_api() if self._settings.admin.enabled else None
         face = Face(registry, status, self._metrics, audit, self._clock, api=api, via=self._via)
         face.proxies = trusted_proxies(self._settings)
         return face
 
-    def _build_api(self) -> ASGIApp:
-        return build_api(
+    def _make_api(self) -> ASGIApp:
+        return ApiOnDemand(
             Parts(
                 identities=AdministratorToken.open(self._settings.admin, self._folder),
                 clock=self._clock,

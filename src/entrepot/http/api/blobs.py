@@ -12,10 +12,10 @@ from msgspec import Struct
 from entrepot.engine.scrub import Finding, Verdict
 from entrepot.errors import BlobNotHere
 from entrepot.http.api.actions import recorded
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import AnyRepositoryText, DigestText, moment, read_digest, read_repository
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, paged
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 from entrepot.ports.catalogue import HeldBlob

@@ -7,8 +7,9 @@ from importlib.metadata import version
 from litestar import get
 from msgspec import Struct
 
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
-from entrepot.http.api.parts import Parts, TheParts
+from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 

@@ -9,10 +9,10 @@ from litestar.openapi import ResponseSpec
 from msgspec import Struct
 
 from entrepot.http.api.actions import recorded
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.jobs import JOB_LOCATION, Job, show_job, start_job
 from entrepot.http.api.paging import TheRequest
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 from entrepot.ports.jobs import JobState, Report

@@ -7,9 +7,9 @@ from typing import Annotated, Literal
 from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
 
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.paging import PAGE_HEADERS, ThePaging, TheRequest, cut
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 from entrepot.telemetry.events import Event

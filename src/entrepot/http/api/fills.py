@@ -10,10 +10,10 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
 from entrepot.engine.fill import Fill as RunningFill
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, arranged, cut
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 

@@ -16,10 +16,11 @@ from msgspec import Struct
 
 from entrepot.errors import NotHere, Refused
 from entrepot.http.api.actions import recorded
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, arranged, cut
-from entrepot.http.api.parts import Parts, TheParts
+from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 from entrepot.ports.jobs import JobState

@@ -14,6 +14,7 @@ from entrepot.errors import ManifestNotHere
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.blobs import Verified, show_finding
 from entrepot.http.api.etags import tagged
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import (
     DigestText,
@@ -25,7 +26,6 @@ from entrepot.http.api.names import (
     read_repository,
 )
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, cut, paged
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import UPSTREAM, problems
 from entrepot.oci.image import Content, ImageConfig, describe_referrers
 from entrepot.policy.permission import Action

@@ -4,10 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, TypeAlias
-
-from litestar.di import NamedDependency
-from litestar.params import SkipValidation
+from typing import Any
 
 from entrepot.engine.budget import Budget
 from entrepot.engine.fills import Fills
@@ -28,7 +25,7 @@ from entrepot.ports.retention import Pins
 from entrepot.telemetry.events import Events
 from entrepot.telemetry.metrics import Metrics
 
-__all__ = ["Parts", "TheParts"]
+__all__ = ["Parts"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,6 +51,3 @@ class Parts:
     audit: AuditLog
     events: Events
     settings: Callable[[], dict[str, Any]]
-
-
-TheParts: TypeAlias = NamedDependency[SkipValidation[Parts]]

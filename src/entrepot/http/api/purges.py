@@ -11,9 +11,9 @@ from msgspec import Meta, Struct
 
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.etags import IfMatch, check_match, tagged
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.paging import TheRequest
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.oci.digest import Digest
 from entrepot.policy.permission import Action

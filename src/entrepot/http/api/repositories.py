@@ -9,10 +9,10 @@ from litestar import Response, get
 from litestar.params import FromQuery, QueryParameter
 from msgspec import Struct
 
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, paged
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 from entrepot.ports.catalogue import HeldRepository

@@ -6,8 +6,8 @@ from typing import Any
 
 from litestar import get
 
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
-from entrepot.http.api.parts import TheParts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
 

@@ -12,10 +12,11 @@ from msgspec import Struct
 from entrepot.errors import ManifestNotHere
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.etags import IfMatch, check_match, tagged
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import RepositoryText, TagText, moment, read_repository
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, paged
-from entrepot.http.api.parts import Parts, TheParts
+from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import UPSTREAM, problems
 from entrepot.oci import reference as names
 from entrepot.oci.reference import Repository

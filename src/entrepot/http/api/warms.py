@@ -17,10 +17,11 @@ from entrepot.engine.warming import Extent
 from entrepot.engine.warms import WarmProgress, WarmState
 from entrepot.errors import NotHere, Refused
 from entrepot.http.api.actions import recorded
+from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, ThePaging, TheRequest, arranged, cut
-from entrepot.http.api.parts import Parts, TheParts
+from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
 from entrepot.oci.image_reference import IMAGE, InvalidImage, parse_image
 from entrepot.oci.platform import InvalidPlatform, Platform, parse_platform
