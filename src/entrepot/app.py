@@ -104,15 +104,22 @@ async def _run(
 ) -> int:
     application = Application(settings, folder, lines, events)
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stop.set)
-    loop.add_signal_handler(signal.SIGHUP, lambda: application.reload(reload))
+    handlers = {
+        signal.SIGTERM: stop.set,
+        signal.SIGINT: stop.set,
+        signal.SIGHUP: lambda: application.reload(reload),
+    }
+    for number, handler in handlers.items():
+        loop.add_signal_handler(number, handler)
     try:
         await application.start()
         gc.freeze()
         await stop.wait()
     finally:
         await application.stop()
+        for number in handlers:  # Whoever asks twice is not to cut off the last lines of the log.
+            loop.remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
     return 0
 
 

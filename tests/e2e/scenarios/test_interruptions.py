@@ -89,6 +89,17 @@ def test_a_stopped_cache_lets_running_answers_finish_and_takes_no_new_ones(
     assert cache.stop() == 0
 
 
+def test_who_asks_it_to_stop_again_and_again_does_not_cut_off_its_end(cache: CacheProgram) -> None:
+    def is_over() -> bool:
+        if cache.running:
+            cache.signal(signal.SIGTERM)
+        return not cache.running
+
+    wait_until(is_over, "the end of the process")
+    assert cache.stop() == 0
+    assert '"event":"stopped"' in cache.tail()
+
+
 def _is_refused(cache: CacheProgram) -> bool:
     try:
         return ask(cache.url, "/v2/").status == 503

@@ -129,8 +129,8 @@ def test_what_fails_is_named(cache: CacheProgram, upstream: FakeRegistry, warm: 
     ("arguments", "complaint"),
     [
         ((), "expected an image"),
-        (("Not an image",), "images[0]"),
-        (("--platform", "amd64", "one"), "platforms[0]"),
+        (("Not an image",), "'Not an image' names no image"),
+        (("--platform", "amd64", "one"), "expected a platform such as linux/amd64"),
         (("--url", "http://127.0.0.1:9", "one"), "does the cache run there?"),
         (("--url", "cache.example", "one"), "expected a URL such as"),
         (("--token-file", "/absent", "one"), "see --token-file"),
