@@ -73,6 +73,7 @@ class Report:
             "# Results",
             "",
             f"Medians of {self.rounds} rounds in one run on {os.cpu_count()} cores, contestants in turn.",
+            "Small answers are measured by turns of a second, several in a round.",
             "A ratio is to nginx serving the same bytes as static files, round by round;",
             "in brackets, the figure itself.",
             "",
