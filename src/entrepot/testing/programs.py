@@ -17,9 +17,11 @@ from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
+from entrepot.testing.exchange import ask
+
 __all__ = ["CacheProgram", "Program", "RegistryProgram", "answers", "free_port", "run", "wait_until"]
 
-_PATIENCE = 30.0
+_PATIENCE = 60.0
 
 _PORTS = range(20_000, 32_000)
 """Below those that the system chooses for connections, of which tests beside each other make many."""
@@ -46,7 +48,7 @@ def wait_until(claim: Callable[[], bool], what: str, within: float = _PATIENCE) 
 def answers(url: str) -> bool:
     """Tell whether a GET of ``url`` is answered with a 2xx."""
     try:
-        with urlopen(url, timeout=1) as answer:  # noqa: S310 -- a loopback URL of our own making
+        with urlopen(url, timeout=10) as answer:  # noqa: S310 -- a loopback URL of our own making
             return 200 <= int(answer.status) < 300
     except (URLError, OSError):
         return False
@@ -121,7 +123,7 @@ class Program:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def stop(self, within: float = 15.0) -> int | None:
+    def stop(self, within: float = _PATIENCE) -> int | None:
         """Ask the program to end, insist after ``within`` seconds; return its exit code."""
         if self._process is None:
             return None
@@ -219,3 +221,12 @@ class CacheProgram(Program):
 
     def reload(self) -> None:
         self.signal(signal.SIGHUP)
+
+    def wait_for_fills(self) -> None:
+        """Return when no fill runs: whoever reads has the last bytes before the disk has synced them."""
+        wait_until(self._has_no_fills, "the end of the fills")
+
+    def _has_no_fills(self) -> bool:
+        metrics = ask(self.url, "/metrics").body.decode().splitlines()
+        running = [line for line in metrics if line.startswith("entrepot_fills_running{")]
+        return bool(running) and all(line.endswith(" 0.0") for line in running)

@@ -69,6 +69,7 @@ def test_a_line_tells_how_much_a_client_was_sent_before_it_left(
     (layer,) = upstream.content.add_image("library/app", "1", layers=[content]).layers
     path = f"/v2/library/app/blobs/{layer}"
     assert ask(cache.url, path).whole
+    cache.wait_for_fills()
     with Download(cache.url, path) as download:
         assert len(download.read(1 << 20)) == 1 << 20
     wait_until(lambda: len(_kept(cache.data / "audit")) == 2, "its line")

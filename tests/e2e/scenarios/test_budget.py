@@ -24,7 +24,6 @@ from entrepot.testing.registry_wire import Fault
 
 MIB = 1 << 20
 BUDGET = 64 * MIB
-NO_FILLS = b'entrepot_fills_running{upstream="docker.io"} 0.0'
 Launch = Callable[[CacheProgram], CacheProgram]
 Start = Callable[..., CacheProgram]
 
@@ -210,7 +209,7 @@ def test_a_blob_that_is_evicted_while_it_is_read_comes_whole(start: Start, upstr
     path = _path(upstream, content)
     _pull(cache, path)
     # Who reads while it is still being stored has a part in the fill, which does not go.
-    wait_until(lambda: NO_FILLS in ask(cache.url, "/metrics").body, "the end of the fill")
+    cache.wait_for_fills()
     with Download(cache.url, path) as download:
         first = download.read(MIB)
         file = cache.data / "blobs" / "sha256" / Digest.of(content).hex[:2] / Digest.of(content).hex
