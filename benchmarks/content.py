@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from entrepot.oci.digest import Digest
 
-__all__ = ["MANIFEST_TYPE", "REPOSITORY", "Content", "Sizes", "write_content"]
+__all__ = ["MANIFEST_TYPE", "REPOSITORY", "Content", "Sizes", "write_content", "write_manifest"]
 
 MANIFEST_TYPE = "application/vnd.oci.image.manifest.v1+json"
 REPOSITORY = "library/bench"
@@ -54,10 +55,16 @@ class Content:
 
 def write_content(root: Path, sizes: Sizes) -> Content:
     """Write manifest and blobs under ``root`` with the paths of the registry API."""
+    blobs_folder = root / "v2" / REPOSITORY / "blobs"
+    blobs_folder.mkdir(parents=True)
+    blobs = {name: _write_blob(blobs_folder, name, getattr(sizes, name)) for name in sizes.__slots__}
+    manifest = write_manifest(root, {digest: getattr(sizes, name) for name, digest in blobs.items()})
+    return Content(root, manifest, blobs, sizes)
+
+
+def write_manifest(root: Path, layers: Mapping[Digest, int]) -> Digest:
+    """Write an image of ``layers``, with their sizes, as tag 1 beside their blobs; return its digest."""
     repository = root / "v2" / REPOSITORY
-    (repository / "blobs").mkdir(parents=True)
-    (repository / "manifests").mkdir()
-    blobs = {name: _write_blob(repository / "blobs", name, getattr(sizes, name)) for name in sizes.__slots__}
     config = b"{}"
     (repository / "blobs" / str(Digest.of(config))).write_bytes(config)
     document = {
@@ -65,14 +72,15 @@ def write_content(root: Path, sizes: Sizes) -> Content:
         "mediaType": MANIFEST_TYPE,
         "config": _descriptor("application/vnd.oci.image.config.v1+json", Digest.of(config), len(config)),
         "layers": [
-            _descriptor("application/vnd.oci.image.layer.v1.tar", digest, getattr(sizes, name))
-            for name, digest in blobs.items()
+            _descriptor("application/vnd.oci.image.layer.v1.tar", digest, size)
+            for digest, size in layers.items()
         ],
     }
     manifest = json.dumps(document).encode()
+    (repository / "manifests").mkdir()
     for reference in ("1", str(Digest.of(manifest))):
         (repository / "manifests" / reference).write_bytes(manifest)
-    return Content(root, Digest.of(manifest), blobs, sizes)
+    return Digest.of(manifest)
 
 
 def _write_blob(folder: Path, name: str, size: int) -> Digest:
