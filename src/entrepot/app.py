@@ -71,6 +71,7 @@ from entrepot.telemetry.log import configure_log, log, log_crash, set_level
 from entrepot.telemetry.metrics import Metrics
 from entrepot.telemetry.otlp import exporting
 from entrepot.telemetry.trace import trace
+from entrepot.upstream.on_demand import load_transport
 from entrepot.upstream.registry import RegistryUpstream
 
 __all__ = ["serve"]
@@ -113,6 +114,7 @@ async def _run(
         loop.add_signal_handler(number, handler)
     try:
         await application.start()
+        await load_transport()  # Whoever is there already is answered meanwhile.
         gc.freeze()
         await stop.wait()
     finally:

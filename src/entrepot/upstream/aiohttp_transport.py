@@ -30,11 +30,13 @@ _HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
 class AiohttpTransport:
     """Connects when it is first asked.  Bounding the connections is the business of the endpoints' queues."""
 
-    def __init__(self, settings: UpstreamSettings, endpoint_hosts: frozenset[str], via: str | None) -> None:
+    def __init__(
+        self, settings: UpstreamSettings, endpoint_hosts: frozenset[str], via: str | None, tls: TlsContexts
+    ) -> None:
         self._headers = _HEADERS if via is None else {**_HEADERS, "Via": via}
         self._timeouts = settings.timeouts
         self._proxy = settings.proxy
-        self._tls = TlsContexts(settings)
+        self._tls = tls
         self._endpoint_hosts = endpoint_hosts
         self._session: aiohttp.ClientSession | None = None
 

@@ -15,13 +15,13 @@ from entrepot.ports.condition import Condition, EndpointCondition, Trial
 from entrepot.ports.upstream import BlobStream, Breaker, FetchedManifest, ManifestHead
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream import blobs, listings, manifests
-from entrepot.upstream.aiohttp_transport import AiohttpTransport
 from entrepot.upstream.authorizer import Authorizer
 from entrepot.upstream.client import Client
 from entrepot.upstream.credentials import credential_source
 from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.failover import Failover
 from entrepot.upstream.observer import Observer
+from entrepot.upstream.on_demand import TransportOnDemand
 from entrepot.upstream.standing import Standing
 from entrepot.upstream.tokens import Tokens
 from entrepot.upstream.trial import try_endpoint
@@ -54,7 +54,7 @@ class RegistryUpstream:
         observer = Observer(name, metrics)
         for endpoint in endpoints:
             observer.watch(endpoint)
-        self._transport = AiohttpTransport(settings, frozenset(hosts), via)
+        self._transport = TransportOnDemand(settings, frozenset(hosts), via)
         self._tokens = Tokens(self._transport, clock)
         credentials = credential_source(name, hosts, settings, clock)
         self._standing = Standing(has_credential=_has_credential(settings))
