@@ -19,7 +19,7 @@ from sqlalchemy.schema import CreateTable
 
 from entrepot.errors import MetadataFailed
 from entrepot.metadata import revision, schema
-from entrepot.metadata.revision import known_revisions
+from entrepot.metadata.revision import NEWEST, known_revisions, written_out
 from entrepot.metadata.sql import SqlMetadata
 
 _TABLES = "SELECT name, sql FROM sqlite_master WHERE type = 'table'"
@@ -105,8 +105,33 @@ def test_the_steps_are_numbered_in_the_order_they_run() -> None:
     assert [step.revision for step in steps] == known_revisions()[::-1]
 
 
-async def test_a_database_in_the_newest_schema_is_opened_without_alembic(path: Path) -> None:
+def test_a_new_database_begins_with_what_the_steps_make() -> None:
+    stale = f"{NEWEST.name} is not what the steps make: run python -m entrepot.metadata.migrations"
+    assert NEWEST.read_text(encoding="utf-8") == written_out(), stale
+
+
+async def test_a_new_database_takes_the_steps_that_are_not_written_out(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps = tmp_path / "steps"
+    shutil.copytree(revision._MIGRATIONS, steps)
+    (steps / "versions/9000_more.py").write_text(
+        f'from alembic import op\n\nrevision = "9000"\ndown_revision = "{known_revisions()[-1]}"\n\n\n'
+        'def upgrade() -> None:\n    op.execute("CREATE TABLE more (id INTEGER)")\n'
+    )
+    monkeypatch.setattr(revision, "_MIGRATIONS", steps)
     await _make(path)
+    assert _execute(path, "SELECT version_num FROM alembic_version") == [("9000",)]
+    assert _execute(path, "SELECT count(*) FROM more") == [(0,)]
+    assert _execute(path, "SELECT count(*) FROM tags") == [(0,)]
+
+
+@pytest.mark.parametrize("is_new", [True, False])
+async def test_a_database_that_is_new_or_in_the_newest_schema_is_opened_without_alembic(
+    path: Path, *, is_new: bool
+) -> None:
+    if not is_new:
+        await _make(path)
     script = """
 import asyncio, pathlib, sys
 from entrepot.metadata.sql import SqlMetadata
