@@ -77,6 +77,7 @@ from entrepot.upstream.registry import RegistryUpstream
 __all__ = ["serve"]
 
 _LAG_SECONDS = 1.0
+_FIRST_SECONDS = 1.0
 
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
@@ -114,7 +115,6 @@ async def _run(
         loop.add_signal_handler(number, handler)
     try:
         await application.start()
-        await load_transport()  # Whoever is there already is answered meanwhile.
         gc.freeze()
         await stop.wait()
     finally:
@@ -195,6 +195,7 @@ class Application:
             self._begin_upkeep()
         addresses = await listen_on(self._server, self._settings.listen)
         self._is_listening = True
+        _ = self._tasks.spawn(self._load_transport(), "load transport")
         log.info(
             "listening",
             addresses=addresses,
@@ -258,6 +259,11 @@ class Application:
             tasks=self._tasks,
             settings=lambda: self._settings,
         ).board()
+
+    async def _load_transport(self) -> None:
+        await self._clock.sleep(_FIRST_SECONDS)  # Beside it, the first answers would take ten times as long.
+        await load_transport()
+        gc.freeze()
 
     def _begin_upkeep(self) -> None:
         _ = self._tasks.spawn(

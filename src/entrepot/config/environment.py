@@ -56,11 +56,10 @@ def read_variables(environ: Mapping[str, str], upstreams: Iterable[str], problem
 
     A variable that is set to nothing counts as not set.
     """
-    known = _known(upstreams)
+    ours = sorted(name for name in environ if name.startswith(PREFIX) and name not in _READ_ELSEWHERE)
+    known = _known(upstreams) if ours else {}
     root = Node({}, _place("the environment"))
-    for variable in sorted(environ):
-        if not variable.startswith(PREFIX) or variable in _READ_ELSEWHERE:
-            continue
+    for variable in ours:
         paths = known.get(variable.upper(), [])
         if len(paths) == 1 and environ[variable]:
             node = _read(variable, environ[variable], paths[0][1], problems)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -125,3 +127,27 @@ def test_wrong_options_are_told_and_exit_with_2(
     result = serve(*arguments)
     assert result.exit_code == 2
     assert told in result.stderr
+
+
+# What only later work needs: of upstreams, of the admin API, of an older database.
+LATER = {"aiohttp", "yarl", "litestar", "alembic", "mako"}
+
+
+def test_a_start_imports_nothing_that_only_later_work_needs(tmp_path: Path) -> None:
+    """So says the program itself, on a folder that is new, at the moment when it listens."""
+    script = """
+import os, signal, sys
+from entrepot import app
+from entrepot.cli.main import main
+
+async def tell():
+    print(*{name.partition(".")[0] for name in sys.modules})
+    os.kill(os.getpid(), signal.SIGTERM)
+
+app.load_transport, app._FIRST_SECONDS = tell, 0
+main(["serve", "--listen", "127.0.0.1:0", "--data", sys.argv[1]])
+"""
+    command = [sys.executable, "-c", script, str(tmp_path)]
+    told = subprocess.run(command, capture_output=True, check=True, timeout=60, text=True).stdout
+    assert LATER & set(told.split()) == set()
+    assert "entrepot" in told.split()
