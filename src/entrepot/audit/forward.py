@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -12,10 +11,9 @@ from entrepot.audit.folder import audit_files
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
 
-__all__ = ["Forwarder", "KeptLine", "Place", "Target"]
+__all__ = ["Batch", "Forwarder", "Place", "Target"]
 
 _BATCH_BYTES = 256 << 10
-_BATCH_LINES = 200
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
 _LONGEST_CLOSE = 2.0
@@ -29,16 +27,27 @@ class Place(NamedTuple):
         return f"{self.name}:{self.offset}"
 
 
-class KeptLine(NamedTuple):
-    """``behind`` is where it ends in the files: its own, and the same each time it is sent."""
+class Batch(NamedTuple):
+    """Whole lines as they stand in a file, each with its end; ``place`` is where the first begins.
 
+    Where a line ends in the files is its own, and the same each time it is sent.
+    """
+
+    place: Place
     content: bytes
-    behind: Place
+
+    @property
+    def behind(self) -> Place:
+        return Place(self.place.name, self.place.offset + len(self.content))
+
+    def texts(self) -> list[str]:
+        """Return the lines, a character a byte: to join texts costs half of what it does of bytes."""
+        return self.content[:-1].decode("latin-1").split("\n")
 
 
 class Target(Protocol):
-    def send(self, lines: Sequence[KeptLine]) -> None:
-        """Hand all of them over; raise ``OSError`` where that is not certain: they will come again."""
+    def send(self, batch: Batch) -> None:
+        """Hand all of it over; raise ``OSError`` where that is not certain: it will come again."""
         ...
 
     def close(self) -> None: ...
@@ -83,10 +92,10 @@ class Forwarder:
         self._target.close()
 
     def _send_all(self) -> None:
-        while not self._closing.is_set() and (lines := self._next_lines()):
-            self._target.send(lines)
-            self._metrics.audit_forwarded(self._name).inc(len(lines))
-            self._place = lines[-1].behind
+        while not self._closing.is_set() and (batch := self._next_batch()):
+            self._target.send(batch)
+            self._metrics.audit_forwarded(self._name).inc(batch.content.count(b"\n"))
+            self._place = batch.behind
             self._remember()
             if self._is_failing:
                 self._is_failing = False
@@ -98,18 +107,26 @@ class Forwarder:
             self._is_failing = True
             log.warning("audit_not_forwarded", target=self._name, reason=failure.strerror or str(failure))
 
-    def _next_lines(self) -> list[KeptLine]:
-        """Return the lines that come next, none if there are none yet."""
+    def _next_batch(self) -> Batch | None:
+        """Return the lines that come next; ``None`` if there are none yet."""
+        if self._place.name:
+            with suppress(FileNotFoundError):  # To list all files would cost more than to read of one.
+                if batch := _batch_at(self._folder, self._place):
+                    return batch
+        for path in self._ahead():
+            if path.name != self._place.name:
+                self._place = Place(path.name, 0)
+            if batch := _batch_at(self._folder, self._place):
+                return batch
+        return None
+
+    def _ahead(self) -> list[Path]:
+        """Return the files from where it is; tell of those that were removed before they were sent."""
         ahead = [path for path in audit_files(self._folder) if path.name >= self._place.name]
         if ahead and self._place.name and ahead[0].name != self._place.name:
             self._metrics.audit_forward_gaps(self._name).inc()
             log.warning("audit_lost_to_target", target=self._name, files_from=self._place.name)
-        for path in ahead:
-            if path.name != self._place.name:
-                self._place = Place(path.name, 0)
-            if lines := _lines_at(path, self._place):
-                return lines
-        return []
+        return ahead
 
     def _remembered(self) -> Place:
         """Return where it was; at first, and where that cannot be told, the oldest line there is."""
@@ -126,14 +143,10 @@ class Forwarder:
             part.replace(self._progress)
 
 
-def _lines_at(path: Path, place: Place) -> list[KeptLine]:
+def _batch_at(folder: Path, place: Place) -> Batch | None:
     """Read whole lines; what is behind the last of them is not all there yet, or is torn."""
-    with path.open("rb") as file:
+    with (folder / place.name).open("rb") as file:
         file.seek(place.offset)
         content = file.read(_BATCH_BYTES)
-    lines: list[KeptLine] = []
-    offset = place.offset
-    for line in content[: content.rfind(b"\n") + 1].splitlines(keepends=True)[:_BATCH_LINES]:
-        offset += len(line)
-        lines.append(KeptLine(line.rstrip(b"\n"), Place(path.name, offset)))
-    return lines
+    end = content.rfind(b"\n") + 1
+    return Batch(place, content[:end]) if end else None

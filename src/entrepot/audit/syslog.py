@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import os
+import re
 import socket
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-import msgspec
-
-from entrepot.audit.forward import KeptLine
+from entrepot.audit.forward import Batch
 
 __all__ = ["SyslogTarget"]
 
@@ -20,12 +18,7 @@ _PRIORITY = 13 * 8 + 6
 _LARGEST_DATAGRAM = 60_000
 
 
-class _Head(msgspec.Struct):
-    time: str = "-"
-    event: str = "-"
-
-
-_HEAD = msgspec.json.Decoder(_Head)
+_HEAD = re.compile(r'\{"event":"(?P<event>[a-z]+)","time":"(?P<time>[0-9T:.Z-]+)"')
 
 
 class SyslogTarget:
@@ -38,14 +31,14 @@ class SyslogTarget:
     def __init__(self, address: str) -> None:
         self._url = urlsplit(address)
         self._socket: socket.socket | None = None
-        self._host = socket.gethostname() or "-"
+        self._host = (socket.gethostname() or "-").encode("ascii", "replace").decode()
 
-    def send(self, lines: Sequence[KeptLine]) -> None:
+    def send(self, batch: Batch) -> None:
         try:
             if self._socket is None or _is_closed(self._socket):
                 self.close()
                 self._socket = self._connected()
-            self._send(self._socket, [self._message(line.content) for line in lines])
+            self._send(self._socket, self._messages(batch))
         except OSError:
             self.close()
             raise
@@ -64,19 +57,27 @@ class SyslogTarget:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         return _datagrams(family, address)
 
-    def _send(self, connected: socket.socket, messages: list[bytes]) -> None:
+    def _send(self, connected: socket.socket, messages: Iterator[tuple[str, str]]) -> None:
         if self._url.scheme == "tcp":
-            connected.sendall(b"".join(b"%d %b" % (len(message), message) for message in messages))
+            framed = [f"{len(start) + len(line)} {start}{line}" for start, line in messages]
+            connected.sendall("".join(framed).encode("latin-1"))
             return
-        for message in messages:
-            connected.send(message[:_LARGEST_DATAGRAM])
+        for start, line in messages:
+            connected.send(f"{start}{line}".encode("latin-1")[:_LARGEST_DATAGRAM])
 
-    def _message(self, line: bytes) -> bytes:
-        head = _Head()
-        with suppress(msgspec.DecodeError, UnicodeDecodeError):  # Of a line that was torn.
-            head = _HEAD.decode(line)
-        start = f"<{_PRIORITY}>1 {head.time} {self._host} entrepot {os.getpid()} {head.event} - "
-        return start.encode("ascii", "replace") + line
+    def _messages(self, batch: Batch) -> Iterator[tuple[str, str]]:
+        """Yield what stands before each line, and the line; those of one moment have it in common."""
+        known, start = "", ""
+        for line in batch.texts():
+            if not (known and line.startswith(known)):
+                head = _HEAD.match(line)
+                known = "" if head is None else head[0]
+                start = self._start("-", "-") if head is None else self._start(head["time"], head["event"])
+            yield start, line
+
+    def _start(self, time: str, event: str) -> str:
+        """Return the header of a message (RFC 5424, section 6.2), and that it has no structured data."""
+        return f"<{_PRIORITY}>1 {time} {self._host} entrepot {os.getpid()} {event} - "
 
 
 def _datagrams(family: socket.AddressFamily, address: str | tuple[object, ...]) -> socket.socket:

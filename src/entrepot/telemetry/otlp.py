@@ -59,6 +59,7 @@ class SpanExporter:
     def close(self) -> None:
         """Send what is held, for two seconds at most."""
         self._lines.close()
+        self._poster.close()
 
     def _drop(self, spans: int) -> None:
         trace.dropped(spans)

@@ -10,7 +10,7 @@ from structlog.testing import capture_logs
 from entrepot.audit import forward
 from entrepot.audit.files import AuditFiles, Keeping
 from entrepot.audit.folder import audit_files
-from entrepot.audit.forward import Forwarder, KeptLine
+from entrepot.audit.forward import Batch, Forwarder
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.programs import wait_until
 from entrepot.testing.virtual_clock import VirtualClock
@@ -26,12 +26,12 @@ class Collector:
         self.hangs = threading.Event()
         self.hangs.set()
 
-    def send(self, lines: Sequence[KeptLine]) -> None:
+    def send(self, batch: Batch) -> None:
         assert self.hangs.wait(10)
         if self.is_down:
             self.refused += 1
             raise ConnectionRefusedError("nobody listens")
-        self.lines += [line.content for line in lines]
+        self.lines += batch.content.splitlines()
 
     def close(self) -> None:
         pass
