@@ -88,7 +88,8 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     """
     lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
     telemetry = settings.telemetry
-    with closing(lines), exporting(telemetry.otlp_endpoint, telemetry.trace_share / 100):
+    traced = exporting(telemetry.otlp_endpoint, telemetry.trace_share / 100, telemetry.trace_hits)
+    with closing(lines), traced:
         events, coloured = Events(), sys.stderr.isatty()
         configure_log(settings.log.level, settings.log.format, lines, events, coloured=coloured)
         raise_descriptor_limit()

@@ -236,6 +236,14 @@ class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields
     trace_share: Annotated[
         Percent, Meta(description="Share of the requests that are traced, where traceparent does not decide.")
     ] = Percent(100)
+    trace_hits: Annotated[
+        int,
+        Meta(
+            ge=0,
+            description="Most requests a second that are traced of those that waited for nothing: they were"
+            " answered out of what is here, within a second. All others of the share are traced.",
+        ),
+    ] = 10
 
 
 class AuditSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):

@@ -16,11 +16,13 @@ from entrepot.ports.audit import AuditLog, RequestEntry
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
-from entrepot.telemetry.trace import Span, trace
+from entrepot.telemetry.trace import Root, trace
 
 __all__ = ["Face"]
 
 _API = b"/api/"
+_AT_HAND = (None, "hit")
+_SLOW_SECONDS = 1.0
 
 
 class Face:
@@ -53,7 +55,7 @@ class Face:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope, send)
-        span = trace.begin_request(call.header(b"traceparent")) if trace.is_on else None
+        root = trace.begin_request(call.header(b"traceparent")) if trace.is_on else None
         if self.proxies:
             peer, port = scope["client"]
             scope["client"] = self.proxies.client(peer, call.header(b"x-forwarded-for")), port
@@ -78,9 +80,10 @@ class Face:
             call.reason = "the client left" if has_left else "ended before it was answered"
             raise
         finally:
-            self._note(call, self._clock.monotonic() - begun)
-            if span is not None:
-                _end(span, call)
+            seconds = self._clock.monotonic() - begun
+            self._note(call, seconds)
+            if root is not None:
+                _end(root, call, seconds)
 
     def flush(self) -> None:
         """Record what ended in this turn of the loop: all at once costs half of one at a time."""
@@ -120,8 +123,15 @@ def _entry(call: Call, seconds: float, time: datetime) -> RequestEntry:
     )
 
 
-def _end(span: Span, call: Call) -> None:
-    """Tell of a request by the names that OpenTelemetry has for it, and by our own."""
+def _end(root: Root, call: Call, seconds: float) -> None:
+    """Tell of a request by the names that OpenTelemetry has for it, and by our own.
+
+    It is plain if it waited for nothing, and went as it should.
+    """
+    is_plain = call.cache in _AT_HAND and 0 < call.status < 500 and seconds < _SLOW_SECONDS
+    span = trace.end_request(root, is_plain=is_plain)
+    if span is None:
+        return
     repository = call.repository
     span.name = f"{call.method} {call.kind}"
     span.end(

@@ -22,8 +22,8 @@ _FAILED = 2
 
 
 @contextmanager
-def exporting(endpoint: str | None, share: float) -> Iterator[None]:
-    """Trace a share of the requests until the end of the block, if there is a collector.
+def exporting(endpoint: str | None, share: float, plain_a_second: int) -> Iterator[None]:
+    """Trace requests until the end of the block as ``Tracing.configure`` has it, if there is a collector.
 
     Without ``endpoint`` it is that of the environment variable OTEL_EXPORTER_OTLP_ENDPOINT.
     """
@@ -32,7 +32,7 @@ def exporting(endpoint: str | None, share: float) -> Iterator[None]:
         yield
         return
     exporter = SpanExporter(endpoint)
-    trace.configure(exporter.put, share)
+    trace.configure(exporter.put, share, plain_a_second)
     try:
         yield
     finally:

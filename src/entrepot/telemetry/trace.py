@@ -15,7 +15,7 @@ from msgspec import Struct
 
 from entrepot.errors import EntrepotError
 
-__all__ = ["Kind", "Span", "Tracing", "trace"]
+__all__ = ["Kind", "Root", "Span", "Tracing", "trace"]
 
 Value = str | int | None
 
@@ -49,7 +49,7 @@ class Span(Struct, eq=False):
 
     def __post_init__(self) -> None:
         self.span_id = secrets.token_hex(8)
-        self.begun_at = time.time_ns()
+        self.begun_at = self.begun_at or time.time_ns()
 
     def end(self, failure: str | None = None, **attributes: Value) -> None:
         """Hand it over; ``failure`` tells why what it was about failed."""
@@ -63,52 +63,95 @@ Sink = Callable[[Span], object]
 """Takes a span that has ended."""
 
 
+class Root(Struct, eq=False, gc=False):
+    """A request that may be told of: it has a span as soon as something is begun within it."""
+
+    sink: Sink
+    begun_at: int
+    trace_id: str = ""
+    parent_id: str = ""
+    is_asked_for: bool = False
+    """Its sender wants it to be told."""
+    is_over: bool = False
+    span: Span | None = None
+
+    def begun(self) -> Span:
+        if self.span is None:
+            self.trace_id = self.trace_id or secrets.token_hex(16)
+            self.span = Span(
+                *(self.trace_id, self.parent_id, "request", Kind.SERVER, self.sink), begun_at=self.begun_at
+            )
+        return self.span
+
+    def within(self, name: str, kind: Kind) -> Span:
+        """Begin a span below that of the request, or in its place if it ended untold."""
+        if self.span is None and self.is_over:
+            self.trace_id = self.trace_id or secrets.token_hex(16)
+            return Span(self.trace_id, self.parent_id, name, kind, self.sink)
+        parent = self.begun()
+        return Span(parent.trace_id, parent.span_id, name, kind, self.sink)
+
+
 class Tracing:
     """Begins spans where somebody collects them; elsewhere there is none, and nothing is done.
 
-    A task knows the span that it was started in, so that work which a request began, and which
+    A task knows the request that it was started in, so that work which a request began, and which
     others share, is told as that request's.
     """
 
     def __init__(self, chance: Callable[[], float] = random.random) -> None:
+        self.is_on = False
         self._sink: Sink | None = None
-        self._share = 0.0
+        self._share = 1.0
+        self._plain_a_second = 0
         self._chance = chance
+        self._second, self._plain_left = -1, 0
         self.dropped: Callable[[int], object] = lambda _spans: None
         """Told how many spans no collector took."""
-        self._current: ContextVar[Span | None] = ContextVar("span", default=None)
+        self._current: ContextVar[Root | None] = ContextVar("request", default=None)
 
-    @property
-    def is_on(self) -> bool:
-        return self._sink is not None
+    def configure(self, sink: Sink | None, share: float = 1.0, plain_a_second: int = 0) -> None:
+        """Hand spans to ``sink``, of this share of the requests whose senders did not decide.
 
-    def configure(self, sink: Sink | None, share: float = 1.0) -> None:
-        """Hand spans to ``sink``, of this share of the requests whose senders did not decide."""
-        self._sink = sink
+        Of those, ``plain_a_second`` are told of at most although there is nothing to tell.
+        """
+        self._sink, self.is_on = sink, sink is not None
         self._share = share
+        self._plain_a_second = plain_a_second
+        self._second, self._plain_left = -1, 0
 
-    def begin_request(self, traceparent: str | None) -> Span | None:
-        """Begin the span of a request; ``traceparent`` is its sender's (W3C Trace Context, 3.2)."""
-        span = None if self._sink is None else self._begun(traceparent, self._sink)
-        if span is not None:
-            self._current.set(span)
-        return span
+    def begin_request(self, traceparent: str | None) -> Root | None:
+        """Begin a request; ``traceparent`` is its sender's (W3C Trace Context, 3.2)."""
+        root = None
+        if self._sink is not None:
+            parent = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
+            if parent is not None:
+                root = _asked_for(parent, self._sink)
+            elif self._share >= 1 or self._chance() < self._share:
+                root = Root(self._sink, time.time_ns())
+        if root is not None or self._current.get() is not None:
+            self._current.set(root)
+        return root
+
+    def end_request(self, root: Root, *, is_plain: bool) -> Span | None:
+        """Return the span that tells of it, to be ended; ``None`` if it is plain, and others are told of.
+
+        A span costs as much as a hit does: so hits, of which there may be thousands a second, are only
+        told of now and then.
+        """
+        root.is_over = True
+        if not is_plain or root.is_asked_for or root.span is not None:
+            return root.begun()
+        second = root.begun_at // 1_000_000_000
+        if second != self._second:
+            self._second, self._plain_left = second, self._plain_a_second
+        self._plain_left -= 1
+        return root.begun() if self._plain_left >= 0 else None
 
     def begin(self, name: str, kind: Kind = Kind.INTERNAL) -> Span | None:
-        """Begin a span within the current one; ``None`` where nobody asked for it."""
-        parent = self._current.get()
-        if parent is None or self._sink is None:
-            return None
-        return Span(parent.trace_id, parent.span_id, name, kind, self._sink)
-
-    def _begun(self, traceparent: str | None, sink: Sink) -> Span | None:
-        parent = None if traceparent is None else _TRACEPARENT.fullmatch(traceparent)
-        if parent is not None:
-            is_wanted = int(parent[3], 16) & _SAMPLED
-            return Span(parent[1], parent[2], "request", Kind.SERVER, sink) if is_wanted else None
-        if self._chance() >= self._share:
-            return None
-        return Span(secrets.token_hex(16), "", "request", Kind.SERVER, sink)
+        """Begin a span within the current request; ``None`` where nobody asked for it."""
+        root = self._current.get()
+        return None if root is None or self._sink is None else root.within(name, kind)
 
     @contextmanager
     def span(self, name: str, kind: Kind = Kind.INTERNAL, **attributes: Value) -> Iterator[Span | None]:
@@ -126,6 +169,11 @@ class Tracing:
             raise
         finally:
             span.end(failure, **attributes)
+
+
+def _asked_for(parent: re.Match[str], sink: Sink) -> Root | None:
+    is_wanted = int(parent[3], 16) & _SAMPLED
+    return Root(sink, time.time_ns(), parent[1], parent[2], is_asked_for=True) if is_wanted else None
 
 
 trace = Tracing()

@@ -125,7 +125,9 @@ def test_who_answers_no_http_is_a_failure(lines: list[bytes]) -> None:
         thread = threading.Thread(target=babble, args=(listening,))
         thread.start()
         with pytest.raises(ConnectionError, match="no HTTP"):
-            WebhookTarget(WebhookSettings(url=f"http://127.0.0.1:{listening.getsockname()[1]}")).send(_batch(*lines))
+            WebhookTarget(WebhookSettings(url=f"http://127.0.0.1:{listening.getsockname()[1]}")).send(
+                _batch(*lines)
+            )
         thread.join(10)
 
 

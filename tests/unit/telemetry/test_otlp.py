@@ -37,15 +37,15 @@ def _spans(collector: Collector) -> list[dict[str, Any]]:
 
 
 def _request(failure: str | None = None, **attributes: str | int | None) -> None:
-    span = trace.begin_request(f"00-{TRACE}-{PARENT}-01")
-    assert span is not None
+    root = trace.begin_request(f"00-{TRACE}-{PARENT}-01")
+    assert root is not None
     with trace.span("ask", Kind.CLIENT):
         pass
-    span.end(failure, **attributes)
+    root.begun().end(failure, **attributes)
 
 
 def test_spans_are_posted_as_the_protocol_has_it(collector: Collector) -> None:
-    with exporting(collector.url, 1.0):
+    with exporting(collector.url, 1.0, 10):
         _request(None, size=5, path="/\udcff", user=None)
     (posted,) = collector.posted
     assert (posted.path, posted.headers["content-type"]) == ("/v1/traces", "application/json")
@@ -63,10 +63,10 @@ def test_spans_are_posted_as_the_protocol_has_it(collector: Collector) -> None:
 
 
 def test_the_root_of_a_trace_has_no_parent_and_a_failure_has_its_reason(collector: Collector) -> None:
-    with exporting(f"{collector.url}/", 1.0):
-        span = trace.begin_request(None)
-        assert span is not None
-        span.end("the upstream hangs")
+    with exporting(f"{collector.url}/", 1.0, 10):
+        root = trace.begin_request(None)
+        assert root is not None
+        root.begun().end("the upstream hangs")
     (told,) = _spans(collector)
     assert "parentSpanId" not in told
     assert told["status"] == {"code": 2, "message": "the upstream hangs"}
@@ -76,7 +76,7 @@ def test_what_no_collector_takes_is_counted_and_the_log_says_so_once(
     collector: Collector, dropped: list[int]
 ) -> None:
     collector.status = 503
-    with capture_logs() as lines, exporting(collector.url, 1.0):
+    with capture_logs() as lines, exporting(collector.url, 1.0, 10):
         _request()
     assert sum(dropped) == 2
     assert [line["event"] for line in lines] == ["spans_not_sent"]
@@ -84,9 +84,9 @@ def test_what_no_collector_takes_is_counted_and_the_log_says_so_once(
 
 def test_nothing_is_traced_after_the_end_nor_without_a_collector() -> None:
     seen = []
-    with exporting("http://127.0.0.1:9", 1.0):
+    with exporting("http://127.0.0.1:9", 1.0, 10):
         seen.append(trace.is_on)
     seen.append(trace.is_on)
-    with exporting(None, 1.0):
+    with exporting(None, 1.0, 10):
         seen.append(trace.is_on)
     assert seen == [True, False, False]

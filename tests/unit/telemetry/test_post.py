@@ -4,6 +4,7 @@ import socket
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from typing import BinaryIO
 
 import pytest
 
@@ -42,12 +43,16 @@ class Receiver:
             self.bodies.append([])
             with connection, connection.makefile("rb") as file:
                 for answer in answers:
-                    size = 0
-                    while (line := file.readline()) != b"\r\n":
-                        if line.lower().startswith(b"content-length:"):
-                            size = int(line.split(b":")[1])
-                    self.bodies[-1].append(file.read(size))
+                    self.bodies[-1].append(_body(file))
                     connection.sendall(answer)
+
+
+def _body(file: BinaryIO) -> bytes:
+    size = 0
+    while (line := file.readline()) != b"\r\n":
+        if line.lower().startswith(b"content-length:"):
+            size = int(line.split(b":")[1])
+    return file.read(size)
 
 
 def _post(url: str, *bodies: bytes) -> None:

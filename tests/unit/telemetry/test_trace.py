@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from entrepot.errors import UpstreamDown
-from entrepot.telemetry.trace import Kind, Span, Tracing
+from entrepot.telemetry.trace import Kind, Root, Span, Tracing
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 
@@ -13,11 +13,22 @@ TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 class Traced(Tracing):
     """Keeps the spans that ended; chance has it that every second request is within the share."""
 
-    def __init__(self, share: float = 1.0) -> None:
+    def __init__(self, share: float = 1.0, plain_a_second: int = 100) -> None:
         chances = iter([0.25, 0.75] * 10)
         super().__init__(lambda: next(chances))
         self.ended: list[Span] = []
-        self.configure(self.ended.append, share)
+        self.configure(self.ended.append, share, plain_a_second)
+
+    def begun(self, traceparent: str | None = None) -> Root:
+        root = self.begin_request(traceparent)
+        assert root is not None
+        return root
+
+    def end(self, root: Root, *, is_plain: bool = True) -> Span | None:
+        span = self.end_request(root, is_plain=is_plain)
+        if span is not None:
+            span.end()
+        return span
 
 
 def test_nothing_is_traced_where_nobody_collects_it() -> None:
@@ -30,8 +41,7 @@ def test_nothing_is_traced_where_nobody_collects_it() -> None:
 
 def test_a_request_is_part_of_its_senders_trace() -> None:
     tracing = Traced()
-    span = tracing.begin_request(f"00-{TRACE}-{PARENT}-01")
-    assert span is not None
+    span = tracing.begun(f"00-{TRACE}-{PARENT}-01").begun()
     assert (span.trace_id, span.parent_id, span.kind) == (TRACE, PARENT, Kind.SERVER)
 
 
@@ -53,9 +63,7 @@ def test_a_sender_that_does_not_trace_is_followed() -> None:
 )
 def test_a_request_without_a_valid_traceparent_begins_a_trace(traceparent: str | None) -> None:
     tracing = Traced()
-    first, second = tracing.begin_request(traceparent), tracing.begin_request(traceparent)
-    assert first is not None
-    assert second is not None
+    first, second = tracing.begun(traceparent).begun(), tracing.begun(traceparent).begun()
     assert first.parent_id == ""
     assert len({first.trace_id, second.trace_id, TRACE}) == 3
 
@@ -81,10 +89,9 @@ async def test_work_belongs_to_the_request_that_began_it_though_it_outlives_it()
             await asyncio.sleep(0)
 
     async def answer() -> asyncio.Task[None]:
-        span = tracing.begin_request(None)
+        root = tracing.begun()
         task = asyncio.create_task(work())
-        assert span is not None
-        span.end(status=200)
+        root.begun().end(status=200)
         return task
 
     for _ in range(2):
@@ -95,6 +102,58 @@ async def test_work_belongs_to_the_request_that_began_it_though_it_outlives_it()
     assert first.trace_id != second.trace_id
     assert (first.attributes, first_work.attributes) == ({"status": 200}, {"size": 3})
     assert first_work.begun_at <= first_work.ended_at
+
+
+def test_of_those_that_waited_for_nothing_so_many_a_second_are_told() -> None:
+    tracing = Traced(plain_a_second=2)
+    told = []
+    for seconds in (1.1, 1.2, 1.9, 2.0, 2.1, 2.2, 7.5):
+        root = tracing.begun()
+        root.begun_at = int(seconds * 1e9)
+        told.append(tracing.end(root) is not None)
+    assert told == [True, True, False, True, True, False, True]
+
+
+@pytest.mark.parametrize("because", ["it is not plain", "its sender wants it", "it asked an upstream"])
+def test_what_there_is_to_tell_is_told_however_many_there_are(because: str) -> None:
+    tracing = Traced(plain_a_second=0)
+    for _ in range(3):
+        root = tracing.begun(f"00-{TRACE}-{PARENT}-01" if because == "its sender wants it" else None)
+        if because == "it asked an upstream":
+            with tracing.span("ask"):
+                pass
+        assert tracing.end(root, is_plain=because != "it is not plain") is not None
+    roots = [span for span in tracing.ended if span.kind is Kind.SERVER]
+    assert len(roots) == 3
+    assert {span.parent_id for span in tracing.ended if span.name == "ask"} <= {one.span_id for one in roots}
+
+
+def test_what_is_begun_after_a_request_ended_untold_is_told_in_its_place() -> None:
+    tracing = Traced(plain_a_second=0)
+    assert tracing.end(tracing.begun()) is None
+    for name in ("first", "second"):
+        with tracing.span(name):
+            pass
+    first, second = tracing.ended
+    assert (first.parent_id, second.parent_id) == ("", "")
+    assert first.trace_id == second.trace_id != ""
+
+
+def test_a_request_that_is_not_traced_is_none_of_one_that_was_traced_before_it() -> None:
+    tracing = Traced(share=0.5)
+    assert tracing.begin_request(None) is not None
+    assert tracing.begin_request(None) is None
+    assert tracing.begin("within") is None
+
+
+def test_a_request_is_told_from_its_beginning() -> None:
+    tracing = Traced()
+    root = tracing.begun()
+    with tracing.span("ask"):
+        pass
+    tracing.end(root)
+    ask, request = tracing.ended
+    assert request.begun_at <= ask.begun_at <= ask.ended_at <= request.ended_at
 
 
 def test_a_failure_is_told_and_goes_on_its_way() -> None:
