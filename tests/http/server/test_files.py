@@ -258,9 +258,10 @@ async def test_what_is_small_and_in_memory_needs_no_thread(harbour: Harbour, tmp
     server = await harbour.serve(serving(path, count=256 << 10, length=256 << 10))
     await (await harbour.connect()).get()
     assert not server._shared.files._pool._threads
+    assert not server._shared.files._turns._thread._threads
     await harbour.serve(serving(path))
     await (await harbour.connect()).get()
-    assert harbour.server._shared.files._pool._threads
+    assert harbour.server._shared.files._turns._thread._threads
 
 
 async def test_many_clients_share_the_few_threads(harbour: Harbour, tmp_path: Path) -> None:

@@ -59,11 +59,13 @@ async def stuck(harbour: Harbour, app: Leaving, **limits: Any) -> Client:
     return client
 
 
-@pytest.fixture
-def large(tmp_path: Path) -> Path:
+@pytest.fixture(params=[True, False], ids=["in memory", "on disk"])
+def large(tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Path:
     path = tmp_path / "large"
     with path.open("wb") as file:
         file.truncate(16 << 20)
+
+    monkeypatch.setattr("entrepot.http.server.turns.is_in_memory", lambda *_, **__: request.param)
     return path
 
 

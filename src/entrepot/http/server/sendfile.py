@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import select
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -12,6 +11,8 @@ from typing import Any
 
 from entrepot.http.server.asgi import ClientDisconnected
 from entrepot.http.server.outlet import Outlet
+from entrepot.http.server.turns import Turns, needs_no_disk
+from entrepot.http.server.zerocopy import ShortFile, is_in_memory, send_some
 
 __all__ = ["FileSender", "ShortFile"]
 
@@ -19,39 +20,25 @@ _INLINE_BYTES = 256 << 10
 _STEP_BYTES = 32 << 20
 _PATIENCE_MS = 50
 _TLS_STEP_BYTES = 512 << 10
-_PROBE = [bytearray(1)]
-_CLIENT_GONE = frozenset(
-    (
-        errno.EPIPE,
-        errno.ECONNRESET,
-        errno.ECONNABORTED,
-        errno.ENOTCONN,
-        errno.ETIMEDOUT,
-        errno.EHOSTUNREACH,
-        errno.ENETUNREACH,
-        errno.ENETDOWN,
-    )
-)
-
-
-class ShortFile(EOFError):
-    """The file ends before the bytes that were promised of it."""
 
 
 class FileSender:
-    """What is small and in memory is sent at once; the rest in large steps by a few threads.
+    """What is small and in memory is sent at once; the rest of what is in memory by a thread, in turns.
 
-    While there are threads for all, one stays with its client for a step: to come back to the event
-    loop each time that a socket is full would cost as much as the sending.
+    For what is not there are a few threads that wait for the disk.  While they are enough for all, one
+    stays with its client for a step: to come back to the event loop each time that a socket is full
+    would cost as much as the sending.
     """
 
     def __init__(self, threads: int) -> None:
         self._threads = threads
         self._senders = 0
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="sendfile")
+        self._turns = Turns()
 
     def close(self) -> None:
         """Do not wait: a step on a hung disk ends by itself, and its descriptors with it."""
+        self._turns.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     def send_now(self, outlet: Outlet, head: bytes, file: int, offset: int, count: int) -> int:
@@ -59,7 +46,8 @@ class FileSender:
 
         Returns how many bytes of the file were sent.  Raises as ``send`` does.
         """
-        if count > _INLINE_BYTES or outlet.tls or outlet.buffered or not _is_in_memory(file, offset):
+        in_line = count <= _INLINE_BYTES and not outlet.tls and not outlet.buffered
+        if not in_line or not is_in_memory(file, offset, unknown=True):
             if head:
                 outlet.write(head)
             return 0
@@ -95,7 +83,10 @@ class FileSender:
             while True:
                 outlet.check()
                 step = min(count, _STEP_BYTES)
-                job = self._pool.submit(self._pump_on, outlet, socket, file, offset, step)
+                if needs_no_disk(file, offset, step):
+                    job = self._turns.take(outlet, socket, file, offset, step)
+                else:
+                    job = self._pool.submit(self._pump_on, outlet, socket, file, offset, step)
                 sent = await asyncio.wrap_future(job)
                 outlet.count_sendfile(sent)
                 offset += sent
@@ -140,17 +131,13 @@ def _pump(socket: int, file: int, offset: int, count: int) -> int:
     sent = 0
     while sent < count:
         try:
-            step = os.sendfile(socket, file, offset + sent, count - sent)
-        except BlockingIOError:
-            break
-        except OSError as error:
-            if error.errno not in _CLIENT_GONE:
+            step = send_some(socket, file, offset + sent, count - sent)
+        except ClientDisconnected:
+            if not sent:
                 raise
-            if sent:
-                break
-            raise ClientDisconnected("the client is gone") from error
+            step = 0
         if not step:
-            raise ShortFile(f"{count - sent} bytes are missing at offset {offset + sent}")
+            break
         sent += step
     return sent
 
@@ -160,17 +147,6 @@ def _has_room(socket: int) -> bool:
     watch = select.poll()
     watch.register(socket, select.POLLOUT)
     return bool(watch.poll(_PATIENCE_MS))
-
-
-def _is_in_memory(file: int, offset: int) -> bool:
-    """Ask for one byte, but not for the disk; where that cannot be asked (tmpfs) the answer is yes."""
-    try:
-        os.preadv(file, _PROBE, offset, os.RWF_NOWAIT)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True
 
 
 def _close_after(job: Future[Any] | None, *descriptors: int) -> None:
