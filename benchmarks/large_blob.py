@@ -26,7 +26,8 @@ from benchmarks.usage import peak_resident, processor_seconds
 
 from entrepot.oci.digest import Digest
 from entrepot.testing.exchange import Download, ask
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import wait_until
 
 _RESULTS = Path(__file__).parent / "results"
 _MIB = 1 << 20

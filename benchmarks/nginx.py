@@ -7,7 +7,8 @@ from pathlib import Path
 
 from benchmarks.content import MANIFEST_TYPE, Content
 
-from entrepot.testing.programs import Program, answers, free_port
+from entrepot.testing.ports import free_port
+from entrepot.testing.programs import Program, answers
 
 __all__ = ["Nginx"]
 

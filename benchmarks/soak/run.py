@@ -16,7 +16,9 @@ from benchmarks.soak.folder import Sizes, orphans, sizes
 from benchmarks.soak.readers import Readers
 from benchmarks.usage import proportional_size
 
-from entrepot.testing.programs import CacheProgram, Program, answers, free_port, wait_until
+from entrepot.testing.ports import free_port
+from entrepot.testing.programs import CacheProgram, Program, answers
+from entrepot.testing.waiting import wait_until
 
 __all__ = ["MIB", "Findings", "Plan", "Soak"]
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from entrepot.testing.programs import Program, answers, free_port
+from entrepot.testing.ports import free_port
+from entrepot.testing.programs import Program, answers
 
 ROOT = Path(__file__).parents[2]
 

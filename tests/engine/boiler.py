@@ -30,8 +30,9 @@ from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
+from entrepot.testing.waiting import PATIENCE
 
-LIMITS = Freshness(fresh_for=3600, revalidate_within=0.2, stale_if_error=86400, not_found_for=0)
+LIMITS = Freshness(fresh_for=3600, revalidate_within=PATIENCE, stale_if_error=86400, not_found_for=0)
 
 
 @dataclass(slots=True)

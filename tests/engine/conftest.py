@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -39,6 +38,7 @@ from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE, until
 
 MIB = 1 << 20
 
@@ -46,7 +46,7 @@ MIB = 1 << 20
 _DEMO = Repository("docker.io", "library/demo")
 LATEST = Tag("latest")
 OLD, NEW = b'{"schemaVersion":2}', b'{"schemaVersion":2,"layers":[]}'
-LIMITS = Freshness(fresh_for=30, revalidate_within=0.2, stale_if_error=3600, not_found_for=10)
+LIMITS = Freshness(fresh_for=30, revalidate_within=PATIENCE, stale_if_error=3600, not_found_for=10)
 UNBOUNDED = Bounds(max_size=None, min_free=0, high=1.0, low=1.0)
 
 
@@ -123,11 +123,7 @@ class Yard:
         await self.until(lambda: not len(self.fills) and not self.ledger.claims())
 
     async def until(self, claim: Callable[[], bool]) -> None:
-        for _ in range(1000):
-            if claim():
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("it did not come to that")
+        await until(claim, "what the test waits for")
 
     async def restart(self) -> None:
         """Begin anew on the same store, as after the death of the process."""
@@ -216,8 +212,9 @@ class Desk:
     def restart(self) -> None:
         self.__post_init__()
 
-    def follow_deletions(self) -> None:
-        self.rules = TagRules(replace(LIMITS, follow_deletions=True))
+    def limit(self, **limits: Any) -> None:
+        """Go on with limits of which some are others."""
+        self.rules = TagRules(replace(self.rules.base, **limits))
         self.restart()
 
 

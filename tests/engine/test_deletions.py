@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 from tests.engine.conftest import LATEST, NEW, OLD, Desk
 
 from entrepot.engine.revalidation import Cache
 from entrepot.errors import ManifestNotHere, Refused, UpstreamDown
 from entrepot.oci.reference import Repository
+from entrepot.testing.waiting import until
 
 DEMO = Repository("docker.io", "library/demo")
 
@@ -42,7 +41,7 @@ async def test_a_tag_that_comes_back_upstream_is_taken_up_again(desk: Desk) -> N
 
 @pytest.mark.parametrize("age", [31, 3601])
 async def test_where_deletions_are_followed_a_deleted_tag_is_forgotten(desk: Desk, age: float) -> None:
-    desk.follow_deletions()
+    desk.limit(follow_deletions=True)
     digest = desk.publish(OLD)
     await desk.pull()
     desk.clock.advance(age)
@@ -59,7 +58,7 @@ async def test_where_deletions_are_followed_a_deleted_tag_is_forgotten(desk: Des
 async def test_where_deletions_are_followed_other_failures_forget_nothing(
     desk: Desk, failure: UpstreamDown | Refused
 ) -> None:
-    desk.follow_deletions()
+    desk.limit(follow_deletions=True)
     desk.publish(OLD)
     await desk.pull()
     desk.clock.advance(31)
@@ -70,7 +69,7 @@ async def test_where_deletions_are_followed_other_failures_forget_nothing(
 
 
 async def test_a_deletion_that_is_told_too_late_for_one_asker_is_followed_for_the_next(desk: Desk) -> None:
-    desk.follow_deletions()
+    desk.limit(follow_deletions=True, revalidate_within=0.02)
     desk.publish(OLD)
     await desk.pull()
     desk.clock.advance(31)
@@ -78,10 +77,7 @@ async def test_a_deletion_that_is_told_too_late_for_one_asker_is_followed_for_th
     desk.upstream.manifests.clear()
     assert await desk.pull() == (OLD, Cache.STALE)
     desk.upstream.gate.set()
-    for _ in range(200):
-        await asyncio.sleep(0.005)
-        if desk.metadata.tag(DEMO, "latest") is None:
-            break
+    await until(lambda: desk.metadata.tag(DEMO, "latest") is None, "the deletion")
     with pytest.raises(ManifestNotHere):
         await desk.pull()
 

@@ -16,6 +16,7 @@ from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository, Tag
 from entrepot.policy.breaker import Health
 from entrepot.ports.metadata import KnownBlob, StoredManifest
+from entrepot.testing.waiting import until
 
 DEMO = Repository("docker.io", "library/demo")
 OTHER = Repository("docker.io", "library/other")
@@ -105,12 +106,13 @@ async def test_an_upstream_that_refuses_is_not_asked_again_at_once(desk: Desk) -
 
 
 async def test_a_hung_upstream_holds_up_an_answer_for_the_budget_and_is_doubted(desk: Desk) -> None:
+    desk.limit(revalidate_within=0.02)
     desk.publish(OLD)
     await desk.pull()
     desk.clock.advance(31)
     desk.upstream.gate.clear()
     assert await desk.pull() == (OLD, Cache.STALE)
-    assert desk.upstream.breaker.doubts == [0.2]
+    assert desk.upstream.breaker.doubts == [0.02]
 
 
 @pytest.mark.parametrize("health", [Health.DOWN, Health.PROBING])
@@ -131,11 +133,9 @@ async def test_a_probe_behind_an_answer_refreshes_the_tag(desk: Desk) -> None:
     desk.clock.advance(31)
     desk.upstream.breaker.state = Health.PROBING
     assert await desk.pull() == (OLD, Cache.STALE)
-    for _ in range(200):
-        await asyncio.sleep(0.005)
-        if await desk.pull() == (NEW, Cache.HIT):
-            return
-    raise AssertionError("the tag was not refreshed")
+    known = desk.metadata.tag(DEMO, "latest")
+    await until(lambda: desk.metadata.tag(DEMO, "latest") != known, "the refresh")
+    assert await desk.pull() == (NEW, Cache.HIT)
 
 
 async def test_beyond_stale_if_error_the_failure_is_told(desk: Desk) -> None:
@@ -247,7 +247,7 @@ async def test_an_asker_who_leaves_takes_nothing_from_the_others(desk: Desk) -> 
     desk.publish(OLD)
     desk.upstream.gate.clear()
     first, second = (asyncio.ensure_future(desk.pull()) for _ in range(2))
-    await asyncio.sleep(0.01)
+    await until(lambda: desk.upstream.asked, "the request")
     first.cancel()
     desk.upstream.gate.set()
     assert (await second)[0] == OLD

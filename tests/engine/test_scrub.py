@@ -29,6 +29,7 @@ from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 
 DEMO = Repository("docker.io", "library/demo")
 DAY = 86400.0
@@ -97,7 +98,7 @@ class Cellar:
         with capture_logs() as lines:
             running = asyncio.create_task(rounds.run_when_due())
             resting = asyncio.create_task(self.clock.resting.wait())
-            await asyncio.wait([running, resting], timeout=10, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait([running, resting], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
             for task in (running, resting):
                 task.cancel()
             await asyncio.wait([running, resting])

@@ -22,12 +22,13 @@ from entrepot.policy.routing import UpstreamTable
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 
 DEMO = Repository("docker.io", "library/demo")
 LATEST = Tag("latest")
 OLD, NEW = b'{"schemaVersion":2}', b'{"schemaVersion":2,"layers":[]}'
 HOUR, YEAR = 3600.0, 365 * 86400.0
-LIMITS = Freshness(fresh_for=30, revalidate_within=0.2, stale_if_error=30 * 86400, not_found_for=10)
+LIMITS = Freshness(fresh_for=30, revalidate_within=PATIENCE, stale_if_error=30 * 86400, not_found_for=10)
 
 
 @dataclass

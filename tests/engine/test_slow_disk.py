@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from entrepot.testing.image_layout import pattern
+from entrepot.testing.waiting import PATIENCE
 
 CONTENT = pattern("slow", 4 << 20)
 CHUNK = 64 << 10
@@ -24,7 +25,7 @@ class SlowSystem:
 
     def pwrite(self, fd: int, content: bytes, offset: int, /) -> int:
         self.asked.set()
-        assert self._turns.acquire(timeout=30)
+        assert self._turns.acquire(timeout=PATIENCE)
         return os.pwrite(fd, content, offset)
 
     def let_through(self, writes: int) -> None:
@@ -48,13 +49,13 @@ async def _settle() -> None:
 
 async def test_nothing_is_fetched_that_the_disk_has_not_taken(yard: Any, system: SlowSystem) -> None:
     reading = asyncio.create_task(yard.read(yard.add(CONTENT), size=len(CONTENT)))
-    await asyncio.to_thread(system.asked.wait, 10)
+    await asyncio.to_thread(system.asked.wait, PATIENCE)
     await _settle()
     assert yard.upstream.sent == CHUNK
     for written in range(1, 4):
         system.asked.clear()
         system.let_through(1)
-        await asyncio.to_thread(system.asked.wait, 10)
+        await asyncio.to_thread(system.asked.wait, PATIENCE)
         await _settle()
         assert yard.upstream.sent == (written + 1) * CHUNK
     system.let_through(1000)
@@ -92,7 +93,7 @@ async def test_many_readers_of_many_blobs_on_a_slow_disk_hold_a_chunk_a_blob(
         for content in contents
         for _ in range(3)
     ]
-    await asyncio.to_thread(system.asked.wait, 10)
+    await asyncio.to_thread(system.asked.wait, PATIENCE)
     await _settle()
     assert yard.upstream.sent <= len(contents) * CHUNK
     system.let_through(1000)

@@ -43,6 +43,7 @@ from entrepot.testing.platter import Platter
 from entrepot.testing.scripted_system import Halted, ScriptedSystem
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 
 __all__ = ["Frame", "Life", "Machine"]
 
@@ -51,7 +52,6 @@ N = TypeVar("N")
 Files = dict[str, bytes | None]
 """The content of files by their paths; ``None`` for a folder."""
 
-_PATIENCE = 20.0
 _POLL = 0.0002
 _DATABASE = "entrepot.db"
 _METRICS = Metrics()
@@ -139,7 +139,7 @@ class Life:
 
     async def settle(self) -> None:
         """Wait until no fill runs any more, and all are closed; ``Halted`` where none ever will be."""
-        for _ in range(int(_PATIENCE / _POLL)):
+        for _ in range(int(PATIENCE / _POLL)):
             is_busy = len(self.fills) or self.fills._over or list(self.fills._closings.in_air())
             self._raise_if_halted()
             if not is_busy:
@@ -314,7 +314,7 @@ class Machine:
     async def _until_halted(self, work: Coroutine[Any, Any, T]) -> T:
         task = asyncio.ensure_future(work)
         halted = asyncio.ensure_future(self._halted.wait())
-        await asyncio.wait([task, halted], timeout=_PATIENCE, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait([task, halted], timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
         halted.cancel()
         if not task.done() or self.system.is_halted:
             task.cancel()

@@ -22,6 +22,7 @@ from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
+from entrepot.testing.waiting import PATIENCE
 
 DIGEST = Digest.of(b"blob")
 
@@ -90,7 +91,7 @@ def _certify(settings: TlsSettings, name: str, *passphrase: str) -> None:
     new = ["openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-days", "2"]
     secret = ["-passout", f"pass:{passphrase[0]}"] if passphrase else ["-nodes"]
     files = ["-subj", f"/CN={name}", "-keyout", settings.key, "-out", settings.certificate]
-    subprocess.run([*new, *secret, *files], check=True, capture_output=True, timeout=30)
+    subprocess.run([*new, *secret, *files], check=True, capture_output=True, timeout=PATIENCE)
 
 
 @pytest.fixture

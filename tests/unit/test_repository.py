@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
+from entrepot.testing.waiting import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.lock", "requirements-dev.lock")
@@ -29,7 +31,7 @@ def tracked(*patterns: str) -> list[Path]:
         capture_output=True,
         text=True,
         check=True,
-        timeout=30,
+        timeout=PATIENCE,
     )
     return [ROOT / line for line in sorted(set(listing.stdout.splitlines())) if (ROOT / line).is_file()]
 
@@ -90,7 +92,7 @@ def test_every_script_that_a_page_names_can_be_run(command: str) -> None:
 )
 def test_every_script_may_be_executed_and_parses(script: Path) -> None:
     assert os.access(script, os.X_OK)
-    subprocess.run(["bash", "-n", script], check=True, timeout=30)
+    subprocess.run(["bash", "-n", script], check=True, timeout=PATIENCE)
 
 
 @pytest.mark.parametrize("page", tracked("docs/adr/*.md"), ids=relative)

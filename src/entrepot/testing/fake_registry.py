@@ -11,14 +11,15 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from typing import Any, Self, TypeVar
 
+from entrepot.testing.ports import free_port
 from entrepot.testing.registry_auth import Auth, Open
 from entrepot.testing.registry_content import RegistryContent
 from entrepot.testing.registry_routes import Behaviour, answer, kind_of, name_in
 from entrepot.testing.registry_wire import Answer, Fault, Request, deliver, read_request
+from entrepot.testing.waiting import PATIENCE
 
 __all__ = ["FakeRegistry"]
 
-_PATIENCE = 10.0
 _NO_FAULT = Fault()
 
 T = TypeVar("T")
@@ -102,7 +103,7 @@ class FakeRegistry:
 
     async def until(self, condition: Callable[[], bool]) -> None:
         """Wait until ``condition`` holds, looked at whenever a request has come or an answer has ended."""
-        async with asyncio.timeout(_PATIENCE):
+        async with asyncio.timeout(PATIENCE):
             while not condition():
                 self._changed.clear()
                 await self._changed.wait()
@@ -132,10 +133,10 @@ class FakeRegistry:
     async def start(self) -> None:
         """Listen: at first on a free port, after ``stop`` on the same one again."""
         self._loop = asyncio.get_running_loop()
+        self.port = self.port or free_port()  # The system would give its own to others after ``stop``.
         self._server = await asyncio.start_server(
             self._connected, "127.0.0.1", self.port, ssl=self._tls, reuse_address=True, limit=1 << 20
         )
-        self.port = self._server.sockets[0].getsockname()[1]
 
     async def stop(self) -> None:
         """Die: refuse connections, and break those that are open."""
@@ -171,13 +172,13 @@ class FakeRegistry:
             registry.from_thread(registry.stop())
         finally:
             loop.call_soon_threadsafe(loop.stop)
-            thread.join(_PATIENCE)
+            thread.join(PATIENCE)
             loop.close()
 
     def from_thread(self, coroutine: Coroutine[Any, Any, T]) -> T:
         """Run ``registry.stop()`` or the like in its own loop, from another thread, and wait for it."""
         assert self._loop is not None
-        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(_PATIENCE)
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
 
     # Its answers.
 

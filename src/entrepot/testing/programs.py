@@ -5,44 +5,19 @@ from __future__ import annotations
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
-from random import SystemRandom
 from typing import Any, Self
 from urllib.error import URLError
 from urllib.request import urlopen
 
 from entrepot.testing.exchange import ask
+from entrepot.testing.ports import free_port
+from entrepot.testing.waiting import PATIENCE, wait_until
 
-__all__ = ["CacheProgram", "Program", "RegistryProgram", "answers", "free_port", "run", "wait_until"]
-
-_PATIENCE = 60.0
-
-_PORTS = range(20_000, 32_000)
-"""Below those that the system chooses for connections, of which tests beside each other make many."""
-
-
-def free_port() -> int:
-    """Return a loopback port that was free a moment ago, and that no connection gets by chance meanwhile."""
-    for port in SystemRandom().sample(_PORTS, 100):
-        with socket.socket() as probe, suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise OSError(f"no port is free from {_PORTS.start} to {_PORTS.stop}")
-
-
-def wait_until(claim: Callable[[], bool], what: str, within: float = _PATIENCE) -> None:
-    """Return as soon as ``claim`` holds; raise ``TimeoutError`` after ``within`` seconds."""
-    deadline = time.monotonic() + within
-    while not claim():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"{what}: not within {within:.0f} s")
-        time.sleep(0.02)
+__all__ = ["CacheProgram", "Program", "RegistryProgram", "answers", "run"]
 
 
 def answers(url: str) -> bool:
@@ -54,7 +29,7 @@ def answers(url: str) -> bool:
         return False
 
 
-def run(*arguments: str, environment: Mapping[str, str] | None = None, within: float = _PATIENCE) -> str:
+def run(*arguments: str, environment: Mapping[str, str] | None = None, within: float = PATIENCE) -> str:
     """Run a program to its end and return what it printed; a failure shows both outputs."""
     done = subprocess.run(  # noqa: S603 -- the caller's own argument list
         arguments,
@@ -123,7 +98,7 @@ class Program:
     def signal(self, number: int) -> None:
         os.kill(self.pid, number)
 
-    def stop(self, within: float = _PATIENCE) -> int | None:
+    def stop(self, within: float = PATIENCE) -> int | None:
         """Ask the program to end, insist after ``within`` seconds; return its exit code."""
         if self._process is None:
             return None
@@ -138,7 +113,7 @@ class Program:
         """End it at once, as a power cut would."""
         if self._process is not None:
             self._process.kill()
-            self._process.wait(_PATIENCE)
+            self._process.wait(PATIENCE)
 
     def tail(self, size: int = 4000) -> str:
         """Return the end of its output."""

@@ -19,9 +19,10 @@ from click.testing import CliRunner, Result
 from entrepot.cli.main import main
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
 from entrepot.testing.registry_content import Image
 from entrepot.testing.registry_routes import Behaviour
+from entrepot.testing.waiting import wait_until
 
 __all__ = ["AMD", "ARM", "Desk"]
 

@@ -10,8 +10,8 @@ from importlib.metadata import version
 import pytest
 from tests.e2e.commands.conftest import AMD, ARM, Desk
 
-from entrepot.testing.programs import wait_until
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import wait_until
 
 
 def test_status_tells_that_the_cache_is_up_and_what_it_holds(desk: Desk) -> None:

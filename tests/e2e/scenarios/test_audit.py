@@ -13,7 +13,8 @@ from typing import Any
 
 from entrepot.testing.exchange import Download, ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import PATIENCE, wait_until
 
 PATH = "/v2/library/app/manifests/1"
 
@@ -152,7 +153,7 @@ def test_a_sudden_end_loses_no_more_than_the_last_second_and_harms_no_line(
 ) -> None:
     upstream.content.add_image("library/app", "1")
     _ask(cache, "before")
-    wait_until(lambda: _agents(cache.data / "audit") == ["before"], "the line on disk", 1.0)
+    wait_until(lambda: _agents(cache.data / "audit") == ["before"], "the line on disk")
     for number in range(100):
         _ask(cache, str(number))
     cache.signal(signal.SIGKILL)
@@ -222,7 +223,7 @@ def test_a_collector_gets_every_line_though_it_was_away_and_the_cache_was_killed
     cache.kill()
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as collector:
         collector.bind(str(path))
-        collector.settimeout(30)
+        collector.settimeout(PATIENCE)
         cache.start()
         _ask(cache, "50")
         agents: list[str] = []

@@ -15,7 +15,7 @@ from entrepot.oci.digest import Digest
 from entrepot.testing.exchange import Reply, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import free_port
+from entrepot.testing.ports import free_port
 
 LAYER = pattern("copies", 24 << 20)
 DIGEST = Digest.of(LAYER)

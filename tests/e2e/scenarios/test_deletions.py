@@ -10,7 +10,8 @@ import pytest
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import wait_until
 
 TAG = "/v2/library/app/manifests/1"
 

@@ -11,8 +11,9 @@ from entrepot.oci.digest import Digest
 from entrepot.testing.exchange import Reply, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import wait_until
 
 LAYER = pattern("failing", 1 << 20)
 TAG = "/v2/library/app/manifests/1"
@@ -64,13 +65,13 @@ def test_what_is_cached_is_served_as_if_nothing_were(
     manifest = _warm(cache, upstream)
     upstream.misbehave("any", fault)
     for _ in range(3):
-        reply = ask(cache.url, TAG, within=10)
+        reply = ask(cache.url, TAG)
         assert (reply.status, reply.body) == (200, manifest)
         assert reply.headers["warning"].startswith("299")
         assert int(reply.headers["age"]) >= 0
     by_digest = f"/v2/library/app/manifests/{Digest.of(manifest)}"
-    assert ask(cache.url, by_digest, within=10).body == manifest
-    assert ask(cache.url, BLOB, within=10).digest == DIGEST
+    assert ask(cache.url, by_digest).body == manifest
+    assert ask(cache.url, BLOB).digest == DIGEST
 
 
 @pytest.mark.parametrize("path", [UNKNOWN_TAG, UNKNOWN_BLOB], ids=["tag", "blob"])
@@ -92,7 +93,7 @@ def test_what_is_not_cached_is_an_honest_error(
 ) -> None:
     upstream.content.add_image("library/app", "1", layers=[LAYER])
     upstream.misbehave("any", fault)
-    reply = ask(cache.url, path, within=30)
+    reply = ask(cache.url, path)
     assert reply.status in statuses
     assert _is_an_error(reply)
     if reply.status == 429:
@@ -105,10 +106,10 @@ def test_a_hung_upstream_is_soon_not_asked_before_a_cached_answer(
     manifest = _warm(cache, upstream)
     upstream.misbehave("any", FAULTS["hangs"])
     for _ in range(5):
-        assert ask(cache.url, TAG, within=10).body == manifest
+        assert ask(cache.url, TAG).body == manifest
     upstream.reset_counts()
     for _ in range(50):
-        assert ask(cache.url, TAG, within=10).body == manifest
+        assert ask(cache.url, TAG).body == manifest
     assert upstream.count("manifest") <= 3  # Probes at most: one would come before each answer otherwise.
 
 
@@ -131,11 +132,11 @@ def test_the_cache_starts_and_serves_with_every_upstream_down(
     upstream.from_thread(upstream.stop())
     cache.start()
     for _ in range(3):
-        assert ask(cache.url, TAG, within=10).body == manifest
-        assert ask(cache.url, BLOB, within=10).digest == DIGEST
-    assert b'"1"' in ask(cache.url, "/v2/library/app/tags/list", within=10).body
-    assert b'"docker.io/library/app"' in ask(cache.url, "/v2/_catalog", within=10).body
-    assert 500 <= ask(cache.url, UNKNOWN_TAG, within=10).status < 600
+        assert ask(cache.url, TAG).body == manifest
+        assert ask(cache.url, BLOB).digest == DIGEST
+    assert b'"1"' in ask(cache.url, "/v2/library/app/tags/list").body
+    assert b'"docker.io/library/app"' in ask(cache.url, "/v2/_catalog").body
+    assert 500 <= ask(cache.url, UNKNOWN_TAG).status < 600
 
 
 def test_an_upstream_that_comes_back_is_asked_again(cache: CacheProgram, upstream: FakeRegistry) -> None:

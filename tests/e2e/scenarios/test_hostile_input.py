@@ -11,6 +11,7 @@ import pytest
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import PATIENCE
 
 DIGEST = "sha256:" + "0" * 64
 
@@ -111,7 +112,7 @@ def test_pushes_and_deletes_are_unsupported(
 def test_what_is_no_request_gets_a_4xx_or_a_closed_connection_and_harms_nobody(
     cache: CacheProgram, head: bytes
 ) -> None:
-    with socket.create_connection(("127.0.0.1", cache.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", cache.port), timeout=PATIENCE) as connection:
         try:
             connection.sendall(head)
             answer = connection.recv(12)
@@ -143,7 +144,7 @@ def test_nothing_that_clients_make_up_makes_another_series_of_metrics(cache: Cac
 def test_what_is_no_request_is_counted(cache: CacheProgram) -> None:
     series = 'entrepot_refusals_total{status="400"}'
     before = _series(cache).get(series, 0)
-    with socket.create_connection(("127.0.0.1", cache.port), timeout=10) as connection:
+    with socket.create_connection(("127.0.0.1", cache.port), timeout=PATIENCE) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 400"
     assert _series(cache)[series] == before + 1

@@ -15,8 +15,9 @@ from entrepot.storage.seal import seal_of
 from entrepot.testing.exchange import Download, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, run, wait_until
+from entrepot.testing.programs import CacheProgram, run
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import wait_until
 
 MIB = 1 << 20
 SIZE = 40 << 30

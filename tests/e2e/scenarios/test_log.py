@@ -12,7 +12,8 @@ from pathlib import Path
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import PATIENCE, wait_until
 
 PIPE = 64 << 10
 HELD = 8 << 20
@@ -73,7 +74,7 @@ def test_lines_of_events_and_of_requests_keep_their_order(cache: CacheProgram) -
 def test_a_start_that_fails_says_why_before_it_ends(folder: Path, cache: CacheProgram) -> None:
     command = [sys.executable, "-m", "entrepot", "serve", "--data", str(folder / "other")]
     done = subprocess.run(
-        [*command, "--listen", f"127.0.0.1:{cache.port}"], capture_output=True, timeout=30, check=False
+        [*command, "--listen", f"127.0.0.1:{cache.port}"], capture_output=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 1
     assert done.stderr.decode().splitlines()[-1].endswith("Address already in use")

@@ -11,8 +11,9 @@ from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
 from entrepot.testing.registry_content import Image
+from entrepot.testing.waiting import wait_until
 
 LAYERS = [pattern(f"kept {number}", 1 << 20) for number in range(2)]
 IMAGES = 10

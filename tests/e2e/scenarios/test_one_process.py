@@ -6,11 +6,12 @@ import subprocess
 from pathlib import Path
 
 from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import PATIENCE
 
 
 def _refused(cache: CacheProgram, data: Path) -> str:
     command = [*cache.arguments, "--data", str(data), "--listen", "127.0.0.1:0"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     return done.stderr
 
@@ -53,7 +54,7 @@ def test_a_start_that_fails_leaves_nothing_behind(cache: CacheProgram) -> None:
     command = [*cache.arguments, "--data", str(data), "--listen", f"127.0.0.1:{port}"]
     left = []
     for _ in range(3):
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
         assert done.returncode == 1
         assert "Address already in use" in done.stderr
         left.append(sorted(path.relative_to(data).as_posix() for path in data.rglob("*")))

@@ -15,7 +15,8 @@ from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, run, wait_until
+from entrepot.testing.programs import CacheProgram, run
+from entrepot.testing.waiting import PATIENCE, wait_until
 
 HELD, OTHER = pattern("held", 3 << 20), pattern("other", 3 << 20)
 
@@ -108,7 +109,7 @@ def test_an_empty_one_is_refused_with_what_to_do(filled: CacheProgram) -> None:
     empty.mkdir()
     with _read_only(empty):
         command = [*filled.arguments, "--data", str(empty)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 2
     assert f"data: {empty} may not be written, and holds no cache to serve: make it writable" in done.stderr
 
@@ -119,7 +120,7 @@ def test_content_can_be_verified_there_and_what_is_wrong_is_told(filled: CachePr
     blob.write_bytes(HELD[:-1] + b"?")
     verify = [word if word != "serve" else "verify" for word in filled.arguments]
     with _read_only(filled.data):
-        done = subprocess.run(verify, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(verify, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert (done.returncode, done.stderr) == (1, "")
     assert f"failed: blob {Digest.of(HELD)}" in done.stdout
     assert "Read-only file system" in done.stdout
@@ -127,6 +128,6 @@ def test_content_can_be_verified_there_and_what_is_wrong_is_told(filled: CachePr
 
 def test_it_is_held_by_one_process_all_the_same(filled: CacheProgram) -> None:
     with _read_only(filled.data):
-        done = subprocess.run(filled.arguments, capture_output=True, text=True, timeout=30, check=False)
+        done = subprocess.run(filled.arguments, capture_output=True, text=True, timeout=PATIENCE, check=False)
     assert done.returncode == 1
     assert f"is in use by process {filled.pid}: stop that one" in done.stderr

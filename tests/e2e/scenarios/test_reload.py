@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import wait_until
 
 NEW = "/v2/registry.example.test/team/tool/manifests/1"
 OLD = "/v2/docker.io/library/app/manifests/1"

@@ -13,8 +13,9 @@ from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
 from entrepot.testing.registry_content import Image
+from entrepot.testing.waiting import wait_until
 
 MIB = 1 << 20
 

@@ -9,8 +9,9 @@ from entrepot.oci.digest import Digest
 from entrepot.testing.exchange import Download, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import wait_until
 
 LAYER = pattern("sharing", 4 << 20)
 DIGEST = Digest.of(LAYER)

@@ -11,7 +11,8 @@ import pytest
 from entrepot.testing.collector import Collector
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import wait_until
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
 LAYER = bytes(100_000)

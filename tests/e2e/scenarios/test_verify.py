@@ -15,7 +15,8 @@ from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
+from entrepot.testing.waiting import wait_until
 
 LAYERS = [pattern(f"verified {number}", 5 << 20) for number in range(3)]
 WRONG, *RIGHT = map(Digest.of, LAYERS)

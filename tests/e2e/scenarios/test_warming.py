@@ -14,9 +14,10 @@ import pytest
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram, wait_until
+from entrepot.testing.programs import CacheProgram
 from entrepot.testing.registry_content import Image
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import wait_until
 
 Warm = Callable[..., subprocess.CompletedProcess[str]]
 NOTATION = "application/vnd.cncf.notary.signature"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Mapping
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +20,8 @@ from entrepot.config.secret import Secret
 from entrepot.telemetry.events import Events
 from entrepot.testing.exchange import Reply, ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import free_port
+from entrepot.testing.ports import free_port
+from entrepot.testing.waiting import PATIENCE
 
 __all__ = ["Office", "problem", "running"]
 
@@ -71,19 +73,20 @@ class Office:
 
     async def eventually(self, path: str, count: int = 1) -> Any:
         """Return what the API answers once that is so many things."""
-        for _ in range(1000):
-            if len(found := await self.get(path)) >= count:
-                return found
+        return await self.get_when(path, lambda found: len(found) >= count)
+
+    async def get_when(self, path: str, holds: Callable[[Any], object]) -> Any:
+        """Return what the API answers once that is as it should become."""
+        deadline = time.monotonic() + PATIENCE
+        while not holds(found := await self.get(path)):
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path} is still {found}")
             await asyncio.sleep(0.005)
-        raise AssertionError(f"there is nothing at {path}")
+        return found
 
     async def settle(self) -> None:
         """Wait until every fill has ended and is recorded."""
-        for _ in range(1000):
-            if not await self.get("/fills"):
-                return
-            await asyncio.sleep(0.005)
-        raise AssertionError("a fill did not come to its end")
+        await self.get_when("/fills", lambda fills: not fills)
 
     async def pull(self, path: str) -> bytes:
         reply = await self.ask(f"/v2/{path}")

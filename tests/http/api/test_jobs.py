@@ -35,12 +35,9 @@ NAMES = [
 
 async def _ended(office: Office, name: str) -> Any:
     """Return a job when it has ended a run."""
-    for _ in range(1000):
-        job = await office.get(f"/jobs/{name}")
-        if job["last_ended_at"] is not None and not job["running"]:
-            return job
-        await asyncio.sleep(0.005)
-    raise AssertionError(f"{name} did not end")
+    return await office.get_when(
+        f"/jobs/{name}", lambda job: job["last_ended_at"] is not None and not job["running"]
+    )
 
 
 async def test_jobs_are_listed_with_what_they_do_and_when(office: Office) -> None:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import asyncio
 from typing import Any
 
 import msgspec
@@ -11,12 +10,7 @@ from entrepot.testing.registry_wire import Fault
 
 
 async def _end(office: Office, number: int) -> Any:
-    for _ in range(1000):
-        warm = await office.get(f"/warms/{number}")
-        if warm["state"] != "running":
-            return warm
-        await asyncio.sleep(0.005)
-    raise AssertionError("the warm did not come to its end")
+    return await office.get_when(f"/warms/{number}", lambda warm: warm["state"] != "running")
 
 
 async def _order(office: Office, *images: str, platforms: tuple[str, ...] = ()) -> Any:

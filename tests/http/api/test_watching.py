@@ -32,12 +32,7 @@ async def test_a_running_fill_tells_how_far_it_is(office: Office) -> None:
 
 async def _fills_when(office: Office, received: int) -> Any:
     """Return the fills once the first has received so many bytes."""
-    for _ in range(1000):
-        fills = await office.get("/fills")
-        if fills and fills[0]["received"] >= received:
-            return fills
-        await asyncio.sleep(0.005)
-    raise AssertionError("the fill does not come that far")
+    return await office.get_when("/fills", lambda fills: fills and fills[0]["received"] >= received)
 
 
 async def test_the_cache_tells_how_full_it_is_and_how_well_it_serves(office: Office) -> None:

@@ -15,11 +15,11 @@ import pytest
 import uvloop
 
 from entrepot.http.server import ASGIApp, Limits, Receive, Refusal, Scope, Send, Server
+from entrepot.testing.waiting import PATIENCE
 
 __all__ = ["GET", "Answer", "Client", "Harbour", "answer_with", "file_of", "serving", "settle"]
 
 GET = b"GET / HTTP/1.1\r\nHost: cache\r\n\r\n"
-_DEADLINE = 60
 
 
 def pytest_asyncio_loop_factories() -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
@@ -140,6 +140,11 @@ class Harbour:
         self._clients.append(client)
         return client
 
+    def run_out_of_time(self) -> None:
+        """Do what a sweep does when the deadline of the only connection has passed."""
+        (connection,) = self.server._shared.connections
+        connection.overdue(connection.deadline)
+
     def fetch_error(self) -> BaseException:
         (error,) = self.errors
         self.errors.clear()
@@ -210,7 +215,7 @@ async def harbour() -> AsyncIterator[Harbour]:
             context.get("exception") or RuntimeError(context["message"])
         )
     )
-    watchdog = loop.call_later(_DEADLINE, _cancel_all)  # Signals do not get through to uvloop.
+    watchdog = loop.call_later(PATIENCE, _cancel_all)  # Signals do not get through to uvloop.
     yield harbour
     await harbour.close()
     watchdog.cancel()

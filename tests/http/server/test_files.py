@@ -14,6 +14,7 @@ import pytest
 from tests.http.server.conftest import GET, Harbour, file_of, serving, settle
 
 from entrepot.http.server import Message, Receive, ResponseInvalid, Scope, Send, ShortFile
+from entrepot.testing.waiting import PATIENCE
 
 SIZES = [1, 4096, (256 << 10), (256 << 10) + 1, 20 << 20]
 
@@ -304,7 +305,7 @@ async def test_a_file_does_not_overtake_what_the_socket_could_take_by_now(
     async def app(_scope: Scope, _receive: Receive, send: Send) -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"connection", b"close")]})
         await send({"type": "http.response.body", "body": b"x" * 16_000_000, "more_body": True})
-        assert emptied.wait(10)
+        assert emptied.wait(PATIENCE)
         with path.open("rb") as file:
             await send({"type": "http.response.zerocopysend", "file": file})
 
@@ -317,7 +318,7 @@ async def test_a_file_does_not_overtake_what_the_socket_could_take_by_now(
                 while part := connection.recv(1 << 20):
                     received += part
             emptied.set()
-            connection.settimeout(10)
+            connection.settimeout(PATIENCE)
             while part := connection.recv(1 << 20):
                 received += part
         return received
@@ -339,7 +340,7 @@ async def test_a_thread_never_works_on_a_descriptor_that_others_may_close(
 
     def slow_sendfile(out: int, file: int, offset: int, count: int) -> int:
         reached.set()
-        assert gate.wait(10)
+        assert gate.wait(PATIENCE)
         used.append((out, file))
         try:
             return real_sendfile(out, file, offset, count)

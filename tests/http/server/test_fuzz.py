@@ -80,7 +80,7 @@ def test_requests_are_the_same_wherever_they_are_cut_in_two() -> None:
 
 
 @given(NOISE, CUTS)
-@settings(max_examples=400)
+@settings(max_examples=400, deadline=None)
 def test_noise_is_refused_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     whole = read_all([data])
     assert read_all(pieces_of(data, cuts)) == whole

@@ -161,10 +161,12 @@ async def test_an_endless_body_nobody_reads_ends_the_connection(harbour: Harbour
 
 
 async def test_a_body_that_nobody_reads_and_that_never_ends_is_given_up(harbour: Harbour) -> None:
-    await harbour.serve(answer_with(405, b"no"), head_seconds=0.02)
+    await harbour.serve(answer_with(405, b"no"), sweep_seconds=3600)
     client = await harbour.connect()
     await client.say(f"{POST}Content-Length: 10\r\n\r\nx".encode())
     assert (await client.answer()).body == b"no"
+    await settle(lambda: all(one._exchange is None for one in harbour.server._shared.connections))
+    harbour.run_out_of_time()
     assert await client.rest() == b""
 
 

@@ -3,13 +3,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
 from tests.http.server.conftest import GET, Client, Harbour, answer_with, serving, settle
 
-from entrepot.http.server import ClientDisconnected, Receive, ResponseInvalid, Scope, Send
+from entrepot.http.server import ClientDisconnected, Receive, ResponseInvalid, Scope, Send, Server
 from entrepot.http.server.connection import Connection
 
 
@@ -55,7 +56,7 @@ async def stuck(harbour: Harbour, app: Leaving, **limits: Any) -> Client:
     client = await harbour.connect(receives=8192)
     _receiving_side(client).pause_reading()
     await client.say(GET)
-    await settle(lambda: [one for one in server._shared.connections if one._outlet._waiter])
+    await settle(lambda: app.failure or [one for one in server._shared.connections if one._outlet._waiter])
     return client
 
 
@@ -237,21 +238,31 @@ async def test_a_client_that_says_nothing_is_let_go(harbour: Harbour) -> None:
 
 
 async def test_a_client_that_does_not_finish_its_head_is_told_so(harbour: Harbour) -> None:
-    await harbour.serve(answer_with(), head_seconds=0.02)
+    await harbour.serve(answer_with(), sweep_seconds=3600)
     client = await harbour.connect()
     await client.say(GET[:10])
+    await settle(partial(_has_received, harbour.server, 10))
+    harbour.run_out_of_time()
     assert (await client.answer()).status == 408
     assert await client.rest() == b""
 
 
+def _has_received(server: Server, size: int) -> bool:
+    return any(connection._received >= size for connection in server._shared.connections)
+
+
 async def test_dripping_a_head_wins_no_time(harbour: Harbour) -> None:
-    await harbour.serve(answer_with(), head_seconds=0.05)
+    server = await harbour.serve(answer_with(), sweep_seconds=3600)
     client = await harbour.connect()
-    received = asyncio.create_task(client.answer())
-    while not received.done():
-        await client.say(b"X" if harbour.refusals else b"GET"[:1])
-        await asyncio.sleep(0.001)
-    assert (await received).status in (400, 408)
+    deadlines = set()
+    for number in range(1, len(GET)):
+        await client.say(GET[number - 1 : number])
+        await settle(partial(_has_received, server, number))
+        deadlines.add(connection_of(harbour).deadline)
+        server._shared.now += 1
+    assert len(deadlines) == 1
+    harbour.run_out_of_time()
+    assert (await client.answer()).status == 408
 
 
 async def test_an_idle_connection_is_let_go(harbour: Harbour) -> None:

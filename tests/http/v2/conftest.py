@@ -35,6 +35,7 @@ from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 
 __all__ = ["House", "Reply"]
 
@@ -89,7 +90,7 @@ class House:
         self.metadata = SqlMetadata.open(self.folder / "entrepot.db")
         self.metrics = Metrics()
         self.tasks = Tasks(lambda _name, failure: pytest.fail(f"a task failed: {failure!r}"))
-        rules = TagRules(Freshness(fresh_for=30, revalidate_within=0.2))
+        rules = TagRules(Freshness(fresh_for=30, revalidate_within=PATIENCE))
         sites = {
             "docker.io": Site(self.upstream, rules, PullRules(deny=("secret/*",))),
             "quay.test": Site(self.other, rules, PullRules()),

@@ -12,8 +12,8 @@ from entrepot.audit.files import AuditFiles, Keeping
 from entrepot.audit.folder import audit_files
 from entrepot.audit.forward import Batch, Forwarder
 from entrepot.telemetry.metrics import Metrics
-from entrepot.testing.programs import wait_until
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE, wait_until
 
 
 class Collector:
@@ -27,7 +27,7 @@ class Collector:
         self.hangs.set()
 
     def send(self, batch: Batch) -> None:
-        assert self.hangs.wait(10)
+        assert self.hangs.wait(PATIENCE)
         if self.is_down:
             self.refused += 1
             raise ConnectionRefusedError("nobody listens")
@@ -80,7 +80,7 @@ def _append(files: AuditFiles, numbers: Sequence[int]) -> list[bytes]:
 
 
 def _got(collector: Collector, lines: Sequence[bytes]) -> None:
-    wait_until(lambda: len(collector.lines) >= len(lines), "the lines", 10)
+    wait_until(lambda: len(collector.lines) >= len(lines), "the lines")
     assert collector.lines == lines
 
 
@@ -121,10 +121,10 @@ def test_what_a_target_refuses_is_sent_when_it_is_back_and_the_log_tells_of_both
     lines = _append(files, range(5))
     with capture_logs() as told:
         begin()
-        wait_until(lambda: collector.refused > 3, "some attempts", 10)
+        wait_until(lambda: collector.refused > 3, "some attempts")
         collector.is_down = False
         _got(collector, lines)
-        wait_until(lambda: len(told) > 1, "the news", 10)
+        wait_until(lambda: len(told) > 1, "the news")
     assert [line["event"] for line in told] == ["audit_not_forwarded", "audit_forwarded_again"]
     assert b'entrepot_audit_forwarded_lines_total{target="webhook"} 5.0' in metrics.render()
     assert b'entrepot_audit_forward_failures_total{target="webhook"}' in metrics.render()

@@ -12,6 +12,7 @@ from entrepot.audit.forward import Batch, Place
 from entrepot.audit.lines import as_json
 from entrepot.audit.syslog import SyslogTarget
 from entrepot.ports.audit import RequestEntry
+from entrepot.testing.waiting import PATIENCE
 
 HEAD = rb"<110>1 2026-01-02T03:04:05\.678000Z \S+ entrepot [0-9]+ request - "
 
@@ -33,7 +34,7 @@ def _content(message: bytes) -> bytes:
 
 def test_each_line_is_a_datagram(line: bytes) -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
-        collector.settimeout(10)
+        collector.settimeout(PATIENCE)
         collector.bind(("127.0.0.1", 0))
         target = SyslogTarget(f"udp://127.0.0.1:{collector.getsockname()[1]}")
         target.send(_batch(line, line))
@@ -43,7 +44,7 @@ def test_each_line_is_a_datagram(line: bytes) -> None:
 
 def test_each_line_is_a_datagram_on_a_unix_socket(line: bytes, tmp_path: Path) -> None:
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as collector:
-        collector.settimeout(10)
+        collector.settimeout(PATIENCE)
         collector.bind(str(tmp_path / "log"))
         target = SyslogTarget(f"unix://{tmp_path}/log")
         target.send(_batch(line))
@@ -117,7 +118,7 @@ def test_lines_of_several_moments_are_framed_each_with_its_own(request_entry: Re
 
 def test_a_line_that_was_torn_is_sent_as_it_is() -> None:
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as collector:
-        collector.settimeout(10)
+        collector.settimeout(PATIENCE)
         collector.bind(("127.0.0.1", 0))
         target = SyslogTarget(f"udp://127.0.0.1:{collector.getsockname()[1]}")
         target.send(_batch(b'{"event": "re'))

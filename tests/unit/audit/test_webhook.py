@@ -15,6 +15,7 @@ from entrepot.config.schema import WebhookSettings
 from entrepot.config.secret import Secret
 from entrepot.ports.audit import ActionEntry, RequestEntry
 from entrepot.testing.collector import Collector
+from entrepot.testing.waiting import PATIENCE
 
 FILE = "audit-20260102T030405.250000Z.jsonl"
 
@@ -128,7 +129,7 @@ def test_who_answers_no_http_is_a_failure(lines: list[bytes]) -> None:
             WebhookTarget(WebhookSettings(url=f"http://127.0.0.1:{listening.getsockname()[1]}")).send(
                 _batch(*lines)
             )
-        thread.join(10)
+        thread.join(PATIENCE)
 
 
 def test_nothing_is_posted_of_torn_lines_alone(receiver: Collector) -> None:

@@ -17,7 +17,7 @@ from click.testing import CliRunner, Result
 from entrepot.cli.main import main
 from entrepot.storage.lock import FolderLock
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import free_port
+from entrepot.testing.ports import free_port
 from entrepot.testing.registry_auth import BasicAuth
 from entrepot.testing.registry_routes import Behaviour
 

@@ -16,6 +16,7 @@ from entrepot.jobs.sync import Syncs
 from entrepot.ports.jobs import Report
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 
 
 class Office:
@@ -59,7 +60,7 @@ async def test_a_job_is_started_once_at_a_time_and_waited_for_as_long_as_one_lik
         await board.start("wait")
     office.gate.set()
     await job.run()
-    state = await board.start("wait", patience=5.0)
+    state = await board.start("wait", patience=PATIENCE)
     assert (state.is_running, state.last) == (False, Report())
 
 
@@ -85,7 +86,7 @@ async def test_collecting_waits_for_a_run_that_is_under_way_and_begins_no_other(
     collected = collecting.begin()
     await asyncio.sleep(0)
     office.gate.set()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await collected
     assert first.done()
     assert job.state().last_started_at == collecting.state().last_started_at

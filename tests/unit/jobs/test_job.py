@@ -11,6 +11,7 @@ from entrepot.errors import StoreFailed
 from entrepot.jobs.job import Job, Plan, Work
 from entrepot.ports.jobs import Report
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 
 UNPLANNED = Plan()
 
@@ -39,7 +40,7 @@ async def test_a_run_that_fails_is_logged_and_the_next_one_comes_all_the_same(ta
 
     with capture_logs() as lines:
         _ = tasks.spawn(_job(tasks, work, Plan(pause=5)).keep_up(), "keep up")
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             await enough.wait()
     assert [(line["event"], line["job"], line["log_level"]) for line in lines] == [
         ("job_failed", "count", "error")
@@ -58,7 +59,7 @@ async def _begun(tasks: Tasks, *, at_once: bool) -> list[float]:
 
     job = _job(tasks, work, Plan(pause=5, at_once=at_once), clock)
     _ = tasks.spawn(job.keep_up(), "keep up")
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         await begun.wait()
     return sleeps
 

@@ -19,6 +19,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository
 from entrepot.ports.metadata import StoredManifest, Use
+from entrepot.testing.waiting import PATIENCE
 
 ALPINE = Repository("docker.io", "library/alpine")
 CONTENT = b"m" * 20_000
@@ -36,7 +37,7 @@ class Gate:
 
     def __call__(self, _: object) -> None:
         self.entered.set()
-        assert self._open.wait(10)
+        assert self._open.wait(PATIENCE)
 
     def open(self) -> None:
         self._open.set()

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from entrepot.testing.waiting import PATIENCE
+
 CHECK = Path(__file__).parents[3] / "scripts" / "check_sizes.py"
 
 
@@ -25,7 +27,7 @@ def write(tree: Path, path: str, text: str) -> None:
 
 def check(tree: Path) -> tuple[int, str]:
     finished = subprocess.run(
-        [sys.executable, CHECK, tree], capture_output=True, text=True, check=False, timeout=30
+        [sys.executable, CHECK, tree], capture_output=True, text=True, check=False, timeout=PATIENCE
     )
     return finished.returncode, finished.stdout
 

@@ -11,10 +11,10 @@ from entrepot.oci.digest import Digest
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
 from entrepot.storage.open_files import OpenFile, OpenFiles
+from entrepot.testing.waiting import PATIENCE
 
 CONTENT = b"content"
 DIGEST = Digest.of(CONTENT)
-_DEADLINE = 30
 
 
 def _file(folder: Path, name: str = "file") -> tuple[OpenFile, int]:
@@ -76,7 +76,7 @@ async def test_a_blob_that_was_removed_by_hand_is_not_served_for_long(
     opened.close()
     fd = opened.fileno()
     (tmp_path / blob_path(DIGEST)).unlink()
-    async with asyncio.timeout(_DEADLINE):
+    async with asyncio.timeout(PATIENCE):
         while (blob := store.open(DIGEST)) is not None:
             blob.close()
             await asyncio.sleep(0.01)

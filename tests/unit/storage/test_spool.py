@@ -13,6 +13,7 @@ from entrepot.errors import DiskFull, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.spool import FileSpool
+from entrepot.testing.waiting import PATIENCE
 
 CONTENT = b"content"
 DIGEST = Digest.of(CONTENT)
@@ -46,7 +47,7 @@ class SlowHasher:
 
     def update(self, _content: bytes) -> None:
         self.entered.set()
-        assert self.let_go.wait(10)
+        assert self.let_go.wait(PATIENCE)
 
 
 async def test_a_caller_who_is_cancelled_again_and_again_waits_for_its_thread(spool: FileSpool) -> None:

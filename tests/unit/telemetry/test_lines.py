@@ -10,6 +10,7 @@ import pytest
 
 from entrepot.telemetry import lines
 from entrepot.telemetry.lines import LineWriter, write_whole
+from entrepot.testing.waiting import PATIENCE, wait_until
 
 
 @dataclass
@@ -29,7 +30,7 @@ class StuckStream(BytesIO):
 
     def write(self, lines: object, /) -> int:
         self.entered.set()
-        assert self.released.wait(10)
+        assert self.released.wait(PATIENCE)
         return super().write(lines)  # type: ignore[arg-type]  # bytes, from the log
 
 
@@ -69,7 +70,7 @@ def test_lines_are_written_without_being_asked_for() -> None:
     stream = StuckStream()
     writer, _ = _writer(stream)
     writer.put(b"line\n")
-    assert stream.entered.wait(10)
+    assert stream.entered.wait(PATIENCE)
     stream.released.set()
     writer.close()
     assert stream.getvalue() == b"line\n"
@@ -82,7 +83,7 @@ def test_beside_a_stuck_stream_lines_are_held_then_dropped_and_counted(
     stream = StuckStream()
     writer, tally = _writer(stream)
     writer.put(b"1\n")
-    assert stream.entered.wait(10)
+    assert stream.entered.wait(PATIENCE)
     for number in range(2, 8):
         writer.put(b"%d\n" % number)
     assert tally.lines == 3
@@ -99,12 +100,9 @@ def test_what_was_written_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(3):
         disk.emptied.clear()
         writer.put(b"1234567\n")
-        assert disk.emptied.wait(10)
+        assert disk.emptied.wait(PATIENCE)
         # The room is given back after the write: the next line may come too early for it.
-        for _ in range(1000):
-            if writer._taken_bytes == writer._passed_bytes:
-                break
-            threading.Event().wait(0.01)
+        wait_until(lambda: writer._taken_bytes == writer._passed_bytes, "the room")
     writer.close()
     assert (disk.taken, tally.lines) == ([b"1234567\n"] * 3, 0)
 
@@ -134,7 +132,7 @@ def test_what_is_to_be_retried_is_written_when_it_can_be(monkeypatch: pytest.Mon
     writer = LineWriter(disk.write, "lines", retries=True)
     writer.dropped = tally
     writer.put(b"line\n")
-    assert disk.emptied.wait(10)
+    assert disk.emptied.wait(PATIENCE)
     writer.close()
     assert (disk.taken, tally.lines) == ([b"line\n"], 0)
 
@@ -156,7 +154,7 @@ def test_a_descriptor_that_takes_a_little_at_a_time_gets_all() -> None:
     read = b""
     while len(read) < len(content):
         read += os.read(reading, 1 << 16)
-    thread.join(10)
+    thread.join(PATIENCE)
     os.close(reading)
     os.close(writing)
     assert read == content

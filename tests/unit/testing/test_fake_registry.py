@@ -9,6 +9,7 @@ import pytest
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_auth import BearerAuth
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import PATIENCE
 
 LAYER = bytes(range(256)) * 4096
 
@@ -21,7 +22,7 @@ def registry() -> Iterator[FakeRegistry]:
 
 class _Reply:
     def __init__(self, registry: FakeRegistry, method: str, path: str, headers: dict[str, str]) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", registry.port, timeout=5)
+        connection = http.client.HTTPConnection("127.0.0.1", registry.port, timeout=PATIENCE)
         try:
             connection.request(method, path, headers=headers)
             response = connection.getresponse()

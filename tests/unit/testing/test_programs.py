@@ -1,12 +1,11 @@
 from __future__ import annotations
 
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from entrepot.testing.programs import Program, free_port, run, wait_until
+from entrepot.testing.programs import Program, run
 
 SLEEPER = [sys.executable, "-c", "import time; print('here', flush=True); time.sleep(600)"]
 
@@ -47,13 +46,3 @@ def test_a_run_returns_what_was_printed_and_fails_with_both_outputs() -> None:
         run(
             sys.executable, "-c", "import sys; print('out', flush=True); sys.stderr.write('err'); sys.exit(3)"
         )
-
-
-def test_a_wait_ends_with_its_deadline() -> None:
-    with pytest.raises(TimeoutError, match="the moon: not within 0 s"):
-        wait_until(lambda: False, "the moon", within=0.0)
-
-
-def test_a_free_port_can_be_listened_on() -> None:
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", free_port()))

@@ -12,9 +12,13 @@ from entrepot.config.units import Seconds
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 from entrepot.upstream.registry import RegistryUpstream
 
 Connect = Callable[..., RegistryUpstream]
+
+SHORT = 1.0
+"""Patience with what does not come, in seconds: what does come must come within it on a busy machine too."""
 
 
 @pytest.fixture
@@ -39,9 +43,11 @@ async def connect(clock: VirtualClock, metrics: Metrics) -> AsyncIterator[Connec
     opened = []
 
     def connect(
-        *urls: str, name: str = "fake.test", patience: float = 5.0, **settings: Any
+        *urls: str, name: str = "fake.test", patience: float = PATIENCE, **settings: Any
     ) -> RegistryUpstream:
-        timeouts = TimeoutSettings(connect=Seconds(5), response=Seconds(patience), read=Seconds(patience))
+        timeouts = TimeoutSettings(
+            connect=Seconds(PATIENCE), response=Seconds(patience), read=Seconds(patience)
+        )
         given = UpstreamSettings(endpoints=urls, timeouts=timeouts, **settings)
         upstream = RegistryUpstream(name, given, clock, metrics, chance=lambda: 0.5)
         opened.append(upstream)

@@ -15,6 +15,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Tag
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import PATIENCE
 from entrepot.upstream.registry import RegistryUpstream
 from entrepot.upstream.tls import distrust
 
@@ -34,7 +35,7 @@ def _certify(folder: Path, name: str, of: str = "IP:127.0.0.1,DNS:localhost") ->
     new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
     who = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={of}"]
     command = ["openssl", "req", *new, *who, "-keyout", made.key, "-out", made.certificate]
-    subprocess.run(command, check=True, capture_output=True, timeout=30)
+    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
     return made
 
 
@@ -92,7 +93,7 @@ async def test_a_body_read_late_takes_nothing_from_one_that_has_its_connection_b
         writer.close()
 
     async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        upstream = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", patience=1)
+        upstream = connect(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}")
         small, large = (upstream.open_blob("app", Digest.of(name)) for name in (b"small", b"large"))
         async with small as first, large as second:
             inflow = second.divert()

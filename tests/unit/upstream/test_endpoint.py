@@ -10,6 +10,7 @@ from entrepot.errors import SettingsInvalid
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_wire import Fault
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 from entrepot.upstream.endpoint import Busy, ConnectionQueue, Endpoint, origin_of
 from entrepot.upstream.registry import RegistryUpstream
 
@@ -77,7 +78,7 @@ async def test_whoever_leaves_the_queue_takes_no_place() -> None:
         waiting = asyncio.create_task(ask())
         await asyncio.sleep(0)
         waiting.cancel()
-    async with asyncio.timeout(5), queue.place():
+    async with asyncio.timeout(PATIENCE), queue.place():
         pass
 
 
@@ -111,7 +112,7 @@ async def test_downloads_leave_an_eighth_of_the_connections_to_quick_answers(
             await downloads.enter_async_context(upstream.open_blob("app", image.config))
         eighth = asyncio.create_task(downloads.enter_async_context(upstream.open_blob("app", image.config)))
         await asyncio.sleep(0)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(PATIENCE):
             assert await upstream.tags("app") == ["1"]
         assert registry.count("blob") == 7
         eighth.cancel()

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from tests.unit.upstream.conftest import SHORT
 
 from entrepot.errors import ManifestNotHere, RateLimited, Refused, UpstreamDown, UpstreamTimeout
 from entrepot.oci.reference import Tag
@@ -12,6 +13,7 @@ from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_content import Image
 from entrepot.testing.registry_wire import Fault
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE
 from entrepot.upstream.registry import RegistryUpstream
 
 Connect = Callable[..., RegistryUpstream]
@@ -49,7 +51,7 @@ async def test_a_passing_failure_is_retried(
 async def test_a_timeout_is_not_retried(registry: FakeRegistry, connect: Connect) -> None:
     registry.misbehave("manifest", HANG)
     with pytest.raises(UpstreamTimeout):
-        await connect(registry.url, patience=0.05).get_manifest("app", TAG)
+        await connect(registry.url, patience=SHORT).get_manifest("app", TAG)
     assert registry.count() == 1
 
 
@@ -60,7 +62,7 @@ async def test_the_mirror_answers_where_the_first_endpoint_does_not(
     registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, image: Image, fault: Fault
 ) -> None:
     registry.misbehave("manifest", fault)
-    upstream = connect(registry.url, mirror.url, patience=0.2)
+    upstream = connect(registry.url, mirror.url, patience=SHORT if fault is HANG else PATIENCE)
     assert (await upstream.get_manifest("app", TAG)).digest == image.digest
     assert mirror.count() == 1
 
@@ -76,7 +78,7 @@ async def test_a_dead_endpoint_is_skipped_until_it_is_probed_and_found_well(
     registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
     registry.misbehave("manifest", HANG)
-    upstream = connect(registry.url, mirror.url, patience=0.05)
+    upstream = connect(registry.url, mirror.url, patience=SHORT)
     for _ in range(3):
         await upstream.get_manifest("app", TAG)
     assert (registry.count(), mirror.count()) == (1, 3)
@@ -130,7 +132,7 @@ async def test_one_repository_that_fails_does_not_close_the_others(
 async def test_an_endpoint_that_hangs_is_left_alone_until_the_cooldown_is_over(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
-    upstream = connect(registry.url, patience=0.05)
+    upstream = connect(registry.url, patience=SHORT)
     hold = asyncio.Event()
     registry.misbehave("manifest", Fault(hang_before_head=True, hold=hold))
     with pytest.raises(UpstreamTimeout):
@@ -156,11 +158,10 @@ async def test_an_endpoint_that_hangs_is_left_alone_until_the_cooldown_is_over(
 async def test_whoever_waited_for_a_connection_does_not_repeat_the_failure_of_those_in_front(
     registry: FakeRegistry, connect: Connect, image: Image, fault: Fault, expected: type[Exception]
 ) -> None:
-    upstream = connect(registry.url, patience=0.2, max_connections=1)
+    upstream = connect(registry.url, patience=SHORT if fault is HANG else PATIENCE, max_connections=1)
     registry.misbehave("manifest", fault)
     asking = [asyncio.create_task(upstream.get_manifest("app", TAG)) for _ in range(5)]
-    async with asyncio.timeout(10):
-        await asyncio.wait(asking)
+    await asyncio.wait(asking)
     first, *queued = (task.exception() for task in asking)
     assert isinstance(first, UpstreamTimeout | RateLimited)
     assert {type(failure) for failure in queued} == {expected}
@@ -170,7 +171,7 @@ async def test_whoever_waited_for_a_connection_does_not_repeat_the_failure_of_th
 async def test_one_request_probes_while_others_hold_back(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
-    upstream = connect(registry.url, patience=0.3)
+    upstream = connect(registry.url, patience=SHORT)
     registry.misbehave("manifest", Fault(hang_before_head=True, hold=asyncio.Event()))
     with pytest.raises(UpstreamTimeout):
         await upstream.get_manifest("app", TAG)

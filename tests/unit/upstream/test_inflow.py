@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Callable
 
 import pytest
+from tests.unit.upstream.conftest import SHORT
 
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.oci.digest import Digest
@@ -15,6 +16,7 @@ from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
 from entrepot.testing.registry_wire import Fault
+from entrepot.testing.waiting import PATIENCE, until
 from entrepot.upstream.registry import RegistryUpstream
 
 Connect = Callable[..., RegistryUpstream]
@@ -30,11 +32,7 @@ def digest(registry: FakeRegistry) -> Digest:
 
 
 async def _until_sent(registry: FakeRegistry, size: int) -> None:
-    for _ in range(10_000):
-        if registry.bytes_sent() >= size:
-            return
-        await asyncio.sleep(0.001)
-    raise AssertionError("the registry sent no more")
+    await until(lambda: registry.bytes_sent() >= size, "what the registry sends")
 
 
 async def _drain(inflow: Inflow, received: bytearray) -> None:
@@ -117,7 +115,7 @@ async def test_a_body_that_breaks_off_is_a_broken_transfer_behind_what_came(
 async def test_silence_is_a_timeout_that_the_breaker_learns_of(
     registry: FakeRegistry, connect: Connect, digest: Digest
 ) -> None:
-    upstream = connect(registry.url, patience=0.05)
+    upstream = connect(registry.url, patience=SHORT)
     registry.misbehave("blob", Fault(hang_after=0.5))
     with pytest.raises(UpstreamTimeout, match="fell silent"):
         await _download(upstream, digest)
@@ -139,6 +137,6 @@ async def test_whoever_waits_may_leave(
     waiting = asyncio.create_task(_download(upstream, digest))
     await _until_sent(registry, SIZE // 2)
     waiting.cancel()
-    await asyncio.wait([waiting], timeout=10)
+    await asyncio.wait([waiting], timeout=PATIENCE)
     assert waiting.cancelled()
     await registry.until(lambda: registry.running_answers == 0)
