@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from tests.engine.conftest import Depot
 
 from entrepot.engine.ledger import Ledger
 from entrepot.engine.reconcile import Reconciliation
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
+from entrepot.ports.eviction import Candidate
 from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.storage.layout import blob_path
@@ -68,6 +71,26 @@ async def test_a_record_whose_blob_is_gone_is_forgotten(cellar: Cellar) -> None:
         await cellar.metadata.record_stored(digest, 4, 1.0)
     assert await cellar.reconcile() == ("blobs_reconciled", {"found": 0, "lost": 1})
     assert cellar.metadata.stored_after(None, 10) == [kept]
+
+
+async def test_what_is_just_being_evicted_is_not_lost(depot: Depot, monkeypatch: pytest.MonkeyPatch) -> None:
+    digests = await depot.keep(b"one", b"two", b"three")
+    are_gone, may_go_on, evict = asyncio.Event(), asyncio.Event(), depot.index.evict
+
+    async def slowly(victims: Sequence[Candidate]) -> list[Candidate]:
+        are_gone.set()
+        await may_go_on.wait()
+        evicted: list[Candidate] = await evict(victims)
+        return evicted
+
+    monkeypatch.setattr(depot.index, "evict", slowly)
+    evicting = asyncio.ensure_future(depot.eviction.remove(digests[:2], "request"))
+    await are_gone.wait()
+    (depot.store._root / blob_path(digests[2])).unlink()
+    report = await Reconciliation(depot.store, depot.index, depot.index, depot.ledger, depot.clock).run()
+    may_go_on.set()
+    assert (report.counts["lost"], (await evicting).size) == (1, 2 * 4096)
+    assert depot.kept(digests) == [False] * 3
 
 
 async def test_blobs_that_are_looked_for_are_not_kept_open(cellar: Cellar) -> None:

@@ -227,6 +227,14 @@ class Eviction:
         return await self._removals.join(step, lambda: self._remove_step(victims, tally))
 
     async def _remove_step(self, victims: list[Candidate], tally: Tally) -> list[Candidate]:
+        leaving = {victim.digest for victim in victims}
+        self._ledger.leaving |= leaving
+        try:
+            return await self._remove_files_and_rows(victims, tally)
+        finally:
+            self._ledger.leaving -= leaving
+
+    async def _remove_files_and_rows(self, victims: list[Candidate], tally: Tally) -> list[Candidate]:
         """Remove files before rows: a row without a file is only a miss, and goes with the next pass."""
         stuck, failure = [], None
         for victim in victims:

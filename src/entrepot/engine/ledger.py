@@ -58,6 +58,8 @@ class Ledger:
         self._touched: set[Digest] = set()
         """Spools that were opened, closed or dropped since the last survey began."""
         self._drops = Flights[Digest, None]()
+        self.leaving: set[Digest] = set()
+        """Content that is being removed: its file may be gone while its row is not."""
         self._beside = self._growth = 0
         self._stored = Stored(0, 0)
         self._charges: Mapping[str, int] = {}

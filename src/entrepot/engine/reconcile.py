@@ -76,8 +76,10 @@ class Reconciliation:
         lost, last = 0, None
         while page := self._recorded.stored_after(last, _PAGE):
             for digest in await self._store.missing(page):
-                await self._index.forget_stored(digest)
-                lost += 1
+                # What was evicted meanwhile, or is just being, is not lost.
+                if digest not in self._ledger.leaving and self._recorded.is_stored(digest):
+                    await self._index.forget_stored(digest)
+                    lost += 1
             last = page[-1]
             await self._clock.sleep(_PAUSE)
         return lost
