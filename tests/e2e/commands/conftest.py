@@ -52,9 +52,10 @@ class Desk:
         return [json.loads(line) for line in self.lines(*arguments, "--json")]
 
     def start(self, *arguments: str, **options: Any) -> subprocess.Popen[bytes]:
-        """Start the real program."""
+        """Start the real program; it hears Ctrl-C even where the tests run in the background of a shell."""
         environ = {**os.environ, "ENTREPOT_CONFIG": str(self.cache.config), "TERM": "xterm-256color"}
-        return subprocess.Popen([sys.executable, "-m", "entrepot", *arguments], env=environ, **options)
+        command = ["env", "--default-signal=INT", sys.executable, "-m", "entrepot", *arguments]
+        return subprocess.Popen(command, env=environ, **options)
 
     def pull(self, path: str) -> int:
         return ask(self.cache.url, f"/v2/{path}").status

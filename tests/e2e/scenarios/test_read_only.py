@@ -11,7 +11,6 @@ from pathlib import Path
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
@@ -54,8 +53,7 @@ def filled(cache: CacheProgram, upstream: FakeRegistry) -> CacheProgram:
     upstream.content.add_image("library/held", "1", layers=[HELD])
     upstream.content.add_image("library/other", "1", layers=[OTHER])
     _pull(cache, "held", HELD)
-    # Whoever reads gets the last bytes before the file is synced and renamed.
-    wait_until((cache.data / blob_path(Digest.of(HELD))).exists, "the layer in the store")
+    cache.wait_for_fills()
     upstream.reset_counts()
     return cache
 

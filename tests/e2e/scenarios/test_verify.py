@@ -32,6 +32,7 @@ def _pull(cache: CacheProgram) -> None:
     for digest in (WRONG, *RIGHT):
         reply = ask(cache.url, _blob(digest))
         assert (reply.whole, reply.digest) == (True, digest)
+    cache.wait_for_fills()
 
 
 def _flip_a_bit(cache: CacheProgram, digest: Digest) -> None:

@@ -96,7 +96,7 @@ class Client:
     def vanish(self) -> None:
         """Leave with a reset, as a killed client with unread bytes does."""
         raw = self.writer.get_extra_info("socket")
-        if raw is not None:  # The server may have been faster.
+        if raw is not None and raw.fileno() != -1:  # The server may have been faster.
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.writer.transport.abort()
 
