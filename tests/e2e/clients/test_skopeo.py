@@ -9,6 +9,7 @@ import pytest
 
 from entrepot.testing.image_layout import BuiltImage, read_blobs
 from entrepot.testing.programs import CacheProgram, RegistryProgram, run
+from entrepot.testing.waiting import wait_until
 
 HUB_NAME = "docker.io/library/entrepot-demo:1"
 OTHER_NAME = "registry.example.test/team/tool:1"
@@ -49,6 +50,9 @@ def test_a_second_copy_asks_a_real_registry_for_nothing(
     copy: Callable[[str, str], dict[str, bytes]], hub: RegistryProgram, demo: BuiltImage
 ) -> None:
     copy(HUB_NAME, "demo-1")
+    # It writes what it was asked when it has answered: perhaps a moment after the client has all.
+    asked = "GET /v2/library/entrepot-demo/"
+    wait_until(lambda: len(hub.requests(asked)) == len(demo.blobs), "a line of each request")
     before = hub.requests("library/entrepot-demo")
     assert copy(HUB_NAME, "demo-2") == demo.blobs
     assert hub.requests("library/entrepot-demo") == before

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -136,9 +137,15 @@ def test_a_disk_that_fills_up_in_mid_download_is_not_noticed_by_the_client(
     cache = launch(CacheProgram(folder / "cache", {"docker.io": upstream.url}, data=str(small_disk)))
     content = pattern("filling", 10 << 20)
     path = _blob(upstream, content)
-    upstream.misbehave("blob", Fault(bytes_per_second=10 << 20), method="GET", times=1)
+    hold = asyncio.Event()
+
+    async def let_go() -> None:
+        hold.set()
+
+    upstream.misbehave("blob", Fault(hang_after=3 << 20, hold=hold), method="GET", times=1)
     with Download(cache.url, path) as download:
         start = download.read(1 << 20)
         (small_disk / "others").write_bytes(bytes(9 << 20))
+        upstream.from_thread(let_go())
         rest = download.rest()
     assert (rest.whole, Digest.of(start + rest.body)) == (True, Digest.of(content))

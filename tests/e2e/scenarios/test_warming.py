@@ -196,7 +196,7 @@ def test_a_sync_brings_new_tags_by_itself(
     newer = upstream.content.add_image("team/app", "1.1.0", layers=[b"1.1.0"])
     wait_until(lambda: upstream.count("blob", containing=str(newer.layers[0])) > 0, "the next run")
     wait_until(lambda: _call(cache, "/warms")[0]["images"] == 2, "its tags")
-    assert upstream.count("catalog") == 2
+    assert upstream.count("catalog") >= 2  # On a slow machine it is time for a third run by now.
     assert {warm["origin"] for warm in _call(cache, "/warms")} == {"sync versions"}
     asked = {request.target for request in upstream.requests if request.kind == "manifest"}
     assert {target.split("/")[-1] for target in asked} == {"1.0.0", "1.1.0"}

@@ -80,7 +80,7 @@ def test_requests_are_the_same_wherever_they_are_cut_in_two() -> None:
 
 
 @given(NOISE, CUTS)
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=400)
 def test_noise_is_refused_the_same_however_it_is_cut(data: bytes, cuts: list[int]) -> None:
     whole = read_all([data])
     assert read_all(pieces_of(data, cuts)) == whole
@@ -107,7 +107,7 @@ def test_no_head_is_kept_beyond_its_limit(step: int, filling: bytes) -> None:
 
 
 @given(parts=st.lists(st.one_of(NOISE, STREAMS), min_size=1, max_size=4), reads_body=st.booleans())
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture])
 async def test_no_bytes_upset_a_server(harbour: Harbour, parts: list[bytes], *, reads_body: bool) -> None:
     """What goes wrong in it reaches ``harbour.errors``, which must stay empty."""
 

@@ -82,7 +82,7 @@ async def test_a_client_that_leaves_within_a_file_ends_its_answer(
     assert isinstance(app.failure, ClientDisconnected)
     await settle(lambda: harbour.server.connections == 0)
     await harbour.close()
-    await settle(lambda: open_descriptors(large) == before)
+    await settle(lambda: open_descriptors(large) <= before)
 
 
 async def test_a_cancelled_transfer_is_cut_and_leaves_no_descriptor(harbour: Harbour, large: Path) -> None:
@@ -97,7 +97,7 @@ async def test_a_cancelled_transfer_is_cut_and_leaves_no_descriptor(harbour: Har
     assert await client.is_cut()
     await settle(lambda: harbour.server.connections == 0)
     await harbour.close()
-    await settle(lambda: open_descriptors(large) == before)
+    await settle(lambda: open_descriptors(large) <= before)
 
 
 async def test_a_client_that_takes_nothing_is_given_up(harbour: Harbour, large: Path) -> None:
