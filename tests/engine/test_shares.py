@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 import re
-from dataclasses import replace
 
+from msgspec.structs import replace
 from structlog.testing import capture_logs
 from tests.engine.conftest import MIB, UNBOUNDED, Depot
 

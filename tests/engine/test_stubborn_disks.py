@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import random
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from tests.engine.conftest import MIB, UNBOUNDED, Depot
 
 from entrepot.engine.reconcile import Reconciliation

@@ -6,8 +6,9 @@ import os
 import threading
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec import Struct
 
 from entrepot.audit.folder import audit_files, begun_at, next_file
 from entrepot.telemetry.lines import write_whole
@@ -18,8 +19,7 @@ __all__ = ["AuditFiles", "Keeping"]
 _MODE = 0o640
 
 
-@dataclass(frozen=True, slots=True)
-class Keeping:
+class Keeping(Struct, frozen=True):
     """When a file makes way for the next one, and how much of all of them is kept; sizes in bytes."""
 
     file_size: int

@@ -15,18 +15,17 @@ from __future__ import annotations
 import ipaddress
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 import yaml
+from msgspec import Struct
 
 from entrepot.policy.routing import DOCKER_HUB
 
 __all__ = ["CLIENTS", "Cache", "ClientFile", "ClientSetup"]
 
 
-@dataclass(frozen=True, slots=True)
-class Cache:
+class Cache(Struct, frozen=True):
     """The address of the cache: scheme, host and port, nothing after them."""
 
     url: str
@@ -49,14 +48,12 @@ class Cache:
             return host == "localhost"
 
 
-@dataclass(frozen=True, slots=True)
-class ClientFile:
+class ClientFile(Struct, frozen=True):
     path: str
     content: str
 
 
-@dataclass(frozen=True, slots=True)
-class ClientSetup:
+class ClientSetup(Struct, frozen=True):
     """``notes`` say what else is to be done and known."""
 
     files: tuple[ClientFile, ...]

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
-
 import click
+from msgspec import Struct
+from msgspec.structs import asdict
 
 from entrepot.cli.tables import clean, print_json
 
@@ -13,8 +13,7 @@ __all__ = ["Finding", "fine", "problem", "tell", "warning"]
 _COLOURS = {"ok": "green", "warning": "yellow", "problem": "red"}
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """``verdict`` is ``ok``, ``warning`` or ``problem``; ``advice`` says what to do where it is not ok."""
 
     check: str

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.cli.findings import Finding, fine, problem, warning
 from entrepot.config.schema import Settings, UpstreamSettings
@@ -29,8 +30,7 @@ _UNREACHED = (Outcome.ERROR, Outcome.TIMEOUT)
 _OTHERWISE = "check that it runs there, and that no firewall is between"
 
 
-@dataclass(frozen=True, slots=True)
-class Answers:
+class Answers(Struct, frozen=True):
     """What came of trying an upstream; ``failure`` where it could not be tried at all."""
 
     trials: tuple[Trial, ...] = ()

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from msgspec import inspect
+from msgspec import Struct, inspect
 
 from entrepot.config import forms
 from entrepot.config.schema import Settings
@@ -29,8 +28,7 @@ __all__ = [
 Form = Callable[[Any, Path], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Kind:
+class Kind(Struct, frozen=True):
     """A type without its wrapping; ``form`` checks a value further, see ``config.forms``."""
 
     type: inspect.Type

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
-from dataclasses import replace
 from itertools import chain
 
 from msgspec import NODEFAULT, inspect
+from msgspec.structs import replace
 
 from entrepot.config.environment import variable_name
 from entrepot.config.kinds import SETTINGS, Kind, describe, fields_of, kind_of, member_of

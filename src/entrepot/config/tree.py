@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
+
+from msgspec import Struct
 
 __all__ = ["Node", "Place", "Problem", "did_you_mean", "merge", "plant"]
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(Struct, frozen=True):
     """A line of a file, a variable, the command line; ``folder`` is where its relative paths start."""
 
     source: str
@@ -22,8 +22,7 @@ class Place:
         return self.source if self.line is None else f"{self.source}:{self.line}"
 
 
-@dataclass(frozen=True, slots=True)
-class Node:
+class Node(Struct, frozen=True):
     """Text, nothing (``null``), a list or a mapping, and its place.
 
     Scalars stay text until the schema says what they are, so that a password of
@@ -43,8 +42,7 @@ class Node:
         return child.place_of(*path[1:]) if child else self.place
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One complaint: ``key`` is the setting's full name, empty for a whole source."""
 
     place: Place

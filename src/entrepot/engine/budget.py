@@ -6,10 +6,10 @@ import asyncio
 import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from typing import NamedTuple
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.engine.eviction import Eviction, Tally
 from entrepot.engine.ledger import Claim, Ledger

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown, UpstreamLoops, WrongContent
 from entrepot.oci.digest import Digest
@@ -24,8 +25,7 @@ _PROGRESS = 64 << 10
 _STEP = 3 << 20  # A fetch is cut short further ahead of its cursor (``plan.NEAR``): two never write the same.
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """A place to get a blob from."""
 
     upstream: Upstream

@@ -10,7 +10,8 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import ExitStack, aclosing, suppress
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.engine.budget import Budget
 from entrepot.engine.fetch import Fetch, Receive, Source, download
@@ -35,8 +36,7 @@ HELD_BACK = 16 << 10
 """How many bytes readers of the whole do not get before the whole is verified."""
 
 
-@dataclass(frozen=True, slots=True)
-class FillParts:
+class FillParts(Struct, frozen=True):
     """What every fill works with."""
 
     store: BlobStore

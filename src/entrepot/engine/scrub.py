@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Protocol
+
+from msgspec import Struct
 
 from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
@@ -33,8 +34,7 @@ class Verdict(StrEnum):
     """It could not be read, or is wrong and could not be dropped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """``size``: how many bytes were read."""
 
     kind: Kind

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 from entrepot.errors import Refused, UnknownUpstream
 from entrepot.oci.reference import Repository
@@ -16,8 +17,7 @@ from entrepot.ports.upstream import Upstream
 __all__ = ["Site", "Sites"]
 
 
-@dataclass(frozen=True, slots=True)
-class Site:
+class Site(Struct, frozen=True):
     upstream: Upstream
     tags: TagRules
     pulls: PullRules

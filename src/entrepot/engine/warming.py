@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from typing import TypeVar
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.listings import Lists
@@ -71,8 +70,7 @@ class _Seek(Enum):
     LIST_AND_TAGS = auto()
 
 
-@dataclass(slots=True)
-class Tally:
+class Tally(Struct):
     """Bytes of the blobs that images need, as far as it is known: all, and those that are here."""
 
     size: int = 0

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from enum import StrEnum
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from entrepot.engine.fills import Fills
 from entrepot.engine.tasks import Tasks
@@ -78,8 +77,7 @@ class _Kept(Struct):
     begun: dict[str, float] = {}
 
 
-@dataclass(slots=True)
-class _Run:
+class _Run(Struct):
     warm: Warm
     task: asyncio.Task[None] | None = None
     tally: Tally = field(default_factory=Tally)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.engine.tasks import Tasks
 from entrepot.errors import EntrepotError
@@ -21,8 +22,7 @@ def _unknown() -> float | None:
     return None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Plan:
+class Plan(Struct, frozen=True, kw_only=True):
     """When a job runs, beyond whenever it is asked to.
 
     Every ``pause`` seconds, which come on top of the time it takes, ``look`` runs what is due, and

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.config.schema import Settings, SyncSettings
 from entrepot.engine.warming import Extent
@@ -23,8 +24,7 @@ __all__ = ["Sync", "Syncs", "planned"]
 _SECONDS_BETWEEN_LOOKS = 10.0
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(Struct, frozen=True):
     """What is to be brought again and again; ``name`` is told of the warms that it begins."""
 
     name: str

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from entrepot.config.schema import Settings
 from entrepot.engine.budget import Budget
@@ -41,8 +42,7 @@ class KeptMetadata(ScrubbedMetadata, StoredBlobs, LeftBehind, Mendable, Protocol
     """What is kept in order of the metadata."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Upkeep:
+class Upkeep(Struct, frozen=True, kw_only=True):
     """What the jobs work with; ``settings`` gives those in force."""
 
     budget: Budget

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
+from msgspec import Struct, field
 from sqlalchemy import Connection, Delete, Executable, Integer, Text, bindparam, delete, exists, select
 
 from entrepot.metadata import schema
@@ -69,8 +69,7 @@ _FORGET_BLOBS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class _Tally:
+class _Tally(Struct, frozen=True):
     """What was let go so far; ``blobs`` may still be held by repositories that were not chosen."""
 
     repositories: list[Repository] = field(default_factory=list)

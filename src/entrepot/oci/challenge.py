@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 __all__ = ["Challenge", "parse_challenges"]
 
@@ -18,8 +19,7 @@ _UNREADABLE = re.compile(r"[^,]+")
 _QUOTED_PAIR = re.compile(r"\\(.)", re.DOTALL)
 
 
-@dataclass(frozen=True, slots=True)
-class Challenge:
+class Challenge(Struct, frozen=True):
     """One way to authenticate; ``scheme`` and the names of ``parameters`` are in lower case."""
 
     scheme: str

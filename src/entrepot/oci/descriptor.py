@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from msgspec import Struct
 
 from entrepot.oci.digest import Digest
 from entrepot.oci.platform import Platform
@@ -10,8 +10,7 @@ from entrepot.oci.platform import Platform
 __all__ = ["Descriptor"]
 
 
-@dataclass(frozen=True, slots=True)
-class Descriptor:
+class Descriptor(Struct, frozen=True):
     """``size`` is in bytes; ``None`` where the format tells none (Docker schema 1)."""
 
     digest: Digest

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from entrepot.oci.descriptor import Descriptor
 from entrepot.oci.digest import Digest, InvalidDigest
@@ -14,8 +15,7 @@ from entrepot.oci.platform import platform_of
 __all__ = ["ManifestLinks", "read_links"]
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestLinks:
+class ManifestLinks(Struct, frozen=True):
     """``blobs``: config and layers; ``children``: manifests of an index; ``subject``: what it refers to."""
 
     blobs: tuple[Descriptor, ...] = ()

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from bisect import bisect_right
 from collections.abc import Sequence
-from dataclasses import dataclass
 from urllib.parse import urlencode
+
+from msgspec import Struct
 
 __all__ = ["InvalidPageSize", "PageRequest", "next_link", "paginate", "parse_next_link", "parse_page"]
 
@@ -20,8 +21,7 @@ class InvalidPageSize(ValueError):
     """``n`` is no number of results: PAGINATION_NUMBER_INVALID."""
 
 
-@dataclass(frozen=True, slots=True)
-class PageRequest:
+class PageRequest(Struct, frozen=True):
     """``size``: most items wanted, ``None`` for all; ``last``: the item before them, empty at the start."""
 
     size: int | None = None

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 __all__ = [
     "ByteRange",
@@ -21,8 +22,7 @@ _SPEC = re.compile(rf"(?P<first>{_POSITION})?-(?P<last>{_POSITION})?")
 _CONTENT_RANGE = re.compile(rf"bytes\s+({_POSITION})-({_POSITION})/({_POSITION}|\*)", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ByteRange:
+class ByteRange(Struct, frozen=True):
     """The bytes ``[start, stop)``, at least one."""
 
     start: int
@@ -36,8 +36,7 @@ class ByteRange:
         return f"bytes {self.start}-{self.stop - 1}/{size}"
 
 
-@dataclass(frozen=True, slots=True)
-class Unsatisfiable:
+class Unsatisfiable(Struct, frozen=True):
     """Not one of the ranges touches the content: a 416."""
 
     size: int
@@ -46,8 +45,7 @@ class Unsatisfiable:
         return f"bytes */{self.size}"
 
 
-@dataclass(frozen=True, slots=True)
-class ContentRange:
+class ContentRange(Struct, frozen=True):
     """What a 206 carries: ``[start, stop)`` of ``size`` bytes, ``None`` where the sender did not tell."""
 
     start: int

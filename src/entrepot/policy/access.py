@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from urllib.parse import SplitResult, urlsplit
+
+from msgspec import Struct
 
 __all__ = ["PullRules", "may_pull", "may_send_credential", "registrable_domain"]
 
@@ -24,8 +25,7 @@ _HOST = re.compile(r"[a-z0-9_.-]+|\[[0-9a-f:.]+\]")
 _LOOPBACK = re.compile(r"localhost|127\.[0-9.]+|\[::1\]")
 
 
-@dataclass(frozen=True, slots=True)
-class PullRules:
+class PullRules(Struct, frozen=True):
     """Shell patterns of repositories; ``*`` matches slashes too.  No ``allow`` allows all; ``deny`` wins."""
 
     allow: tuple[str, ...] = ()

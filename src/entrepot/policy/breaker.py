@@ -7,8 +7,10 @@ are seconds of a clock that only runs forward.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from enum import Enum
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 __all__ = [
     "CLOSED",
@@ -64,8 +66,7 @@ class FailureKind(Enum):
     """A status of 5xx."""
 
 
-@dataclass(frozen=True, slots=True)
-class BreakerState:
+class BreakerState(Struct, frozen=True):
     """``failures`` in a row; ``probe_at``: when an endpoint that failed may be tried again.
 
     ``hangs``: it cost somebody a whole timeout, so that even those who have nothing to fall back on

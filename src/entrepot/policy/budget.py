@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+
+from msgspec import Struct, field
 
 __all__ = [
     "Bounds",
@@ -21,8 +22,7 @@ _RESERVE = 64 << 20
 _RESERVED_SHARE = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Bounds:
+class Bounds(Struct, frozen=True):
     """``max_size``: most bytes that may be held; ``min_free``: bytes that stay free on the disk.
 
     Past ``high``, a share of what may be held, eviction begins, and goes on down to ``low``.
@@ -36,8 +36,7 @@ class Bounds:
     shares: Mapping[str, int] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
+class Usage(Struct, frozen=True):
     """``held`` bytes, of which ``promised`` are still to be written; ``free`` bytes are left on the disk."""
 
     held: int

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import inf
 
 from cronsim import CronSim, CronSimError
+from msgspec import Struct
 
 __all__ = ["Cron", "Every", "InvalidCron", "Schedule", "check_cron", "due_at"]
 
@@ -15,15 +15,13 @@ class InvalidCron(ValueError):
     """The text is no cron expression."""
 
 
-@dataclass(frozen=True, slots=True)
-class Cron:
+class Cron(Struct, frozen=True):
     """Five fields: minute, hour, day of the month, month, day of the week; checked by ``check_cron``."""
 
     expression: str
 
 
-@dataclass(frozen=True, slots=True)
-class Every:
+class Every(Struct, frozen=True):
     """``seconds`` from the begin of one run to that of the next."""
 
     seconds: float

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
 from typing import Any, assert_never
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.policy.breaker import Health
 
@@ -28,8 +28,7 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class Freshness:
+class Freshness(Struct, frozen=True):
     """How long a tag is believed; all in seconds, counted from when the upstream was last asked.
 
     ``follow_deletions``: what the upstream says it does not have is not served from here either.
@@ -47,8 +46,7 @@ class Freshness:
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
-@dataclass(frozen=True, slots=True)
-class TagRules:
+class TagRules(Struct, frozen=True):
     """How long each tag is believed: the first rule whose shell pattern matches, else ``base``."""
 
     base: Freshness

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from enum import Enum, auto
+
+from msgspec import Struct
 
 __all__ = ["Action", "Caller", "Permission", "Role", "permit"]
 
@@ -35,8 +36,7 @@ class Role(Enum):
     ADMINISTRATOR = auto()
 
 
-@dataclass(frozen=True, slots=True)
-class Caller:
+class Caller(Struct, frozen=True):
     """Whoever a token stands for; without a role they are known, and may do nothing here."""
 
     name: str

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
 from enum import StrEnum
 from fnmatch import fnmatchcase
 from typing import Any, Self
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.oci.reference import Repository
 from entrepot.policy.routing import DOCKER_HUB
@@ -37,8 +37,7 @@ class InvalidPin(ValueError):
     """The text is no pattern of what to pin."""
 
 
-@dataclass(frozen=True, slots=True)
-class Retention:
+class Retention(Struct, frozen=True):
     """How long content is kept, in seconds; ``None`` is without end.
 
     ``keep_for``: since its last use; ``expire_after``: since it was fetched, used or not.
@@ -52,8 +51,7 @@ class Retention:
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
 
-@dataclass(frozen=True, slots=True)
-class Pin:
+class Pin(Struct, frozen=True):
     """Shell patterns of repositories and, where given, of those of their tags that count."""
 
     repositories: str
@@ -77,8 +75,7 @@ class Pin:
         return self.tags is None or any(fnmatchcase(tag, self.tags) for tag in holder.tags)
 
 
-@dataclass(frozen=True, slots=True)
-class RetentionRules:
+class RetentionRules(Struct, frozen=True):
     """The rules of one upstream: the first whose shell pattern matches a repository, else ``base``."""
 
     base: Retention = Retention()

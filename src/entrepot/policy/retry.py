@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import assert_never
+
+from msgspec import Struct
 
 from entrepot.policy.breaker import FailureKind
 
@@ -15,20 +16,17 @@ LONGEST_DELAY = 2.0
 UNTOLD_PAUSE = 1.0
 
 
-@dataclass(frozen=True, slots=True)
-class RetryAfter:
+class RetryAfter(Struct, frozen=True):
     """Ask the same endpoint again after a pause."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class TryNextEndpoint:
+class TryNextEndpoint(Struct, frozen=True):
     """Ask the next endpoint at once; where there is none, give up."""
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(Struct, frozen=True):
     """Tell the caller."""
 
 

@@ -7,8 +7,9 @@ never something to dial.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 from entrepot.oci.reference import InvalidName, Repository, check_name, split_host
 
@@ -26,22 +27,19 @@ DOCKER_HUB = "docker.io"
 DOCKER_HUB_ALIASES = ("index.docker.io", "registry-1.docker.io")
 
 
-@dataclass(frozen=True, slots=True)
-class NoSuchUpstream:
+class NoSuchUpstream(Struct, frozen=True):
     """The request names a host that is no upstream of this cache: a 404."""
 
     host: str
 
 
-@dataclass(frozen=True, slots=True)
-class NameInvalid:
+class NameInvalid(Struct, frozen=True):
     """What is left of the name is no repository's name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class UpstreamTable:
+class UpstreamTable(Struct, frozen=True):
     """``names`` and ``hostnames`` map lower-case hosts to the names that upstreams are configured by."""
 
     names: Mapping[str, str]

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
+
+from msgspec import Struct
 
 from entrepot.oci.reference import Repository
 
 __all__ = ["Selection"]
 
 
-@dataclass(frozen=True, slots=True)
-class Selection:
+class Selection(Struct, frozen=True):
     """Shell patterns, as in the settings: of repositories, of one upstream or all, and of tags, if not all.
 
     A text is also its own pattern, whatever characters it holds.

@@ -8,8 +8,9 @@ may be any, and ``*`` is every version.
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
 from operator import ge, gt, le, lt
+
+from msgspec import Struct
 
 __all__ = ["InvalidRange", "VersionRange", "parse_range", "parse_version"]
 
@@ -30,8 +31,7 @@ class InvalidRange(ValueError):
     """The text is no range of versions."""
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class Version:
+class Version(Struct, frozen=True, order=True):
     """Ordered by precedence: what is released comes after its pre-releases (semver.org, item 11)."""
 
     numbers: Triple
@@ -39,8 +39,7 @@ class Version:
     identifiers: _Identifiers = ()
 
 
-@dataclass(frozen=True, slots=True)
-class _Bound:
+class _Bound(Struct, frozen=True):
     order: str
     version: Version
 
@@ -48,8 +47,7 @@ class _Bound:
         return bool(_ORDERS[self.order](version, self.version))
 
 
-@dataclass(frozen=True, slots=True)
-class VersionRange:
+class VersionRange(Struct, frozen=True):
     alternatives: tuple[tuple[_Bound, ...], ...]
 
     def takes(self, version: Version) -> bool:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference
@@ -14,8 +15,7 @@ from entrepot.policy.breaker import Health
 __all__ = ["BlobStream", "Breaker", "FetchedManifest", "Inflow", "ManifestHead", "Upstream"]
 
 
-@dataclass(frozen=True, slots=True)
-class ManifestHead:
+class ManifestHead(Struct, frozen=True):
     """What a HEAD told; ``digest`` is absent where the registry sends no Docker-Content-Digest."""
 
     digest: Digest | None
@@ -23,8 +23,7 @@ class ManifestHead:
     size: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedManifest:
+class FetchedManifest(Struct, frozen=True):
     """A manifest whose bytes were verified against ``digest``; ``media_type`` verbatim."""
 
     digest: Digest

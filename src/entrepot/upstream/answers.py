@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, RepositoryNotHere, UpstreamDown
 
@@ -21,8 +21,7 @@ _RATE = re.compile(r"(?P<count>[0-9]{1,9})(?:;w=(?P<window>[0-9]{1,9}))?")
 _LONGEST_MESSAGE = 200
 
 
-@dataclass(frozen=True, slots=True)
-class RateLimit:
+class RateLimit(Struct, frozen=True):
     """How many pulls a registry allows in a window of seconds, and how many are left (Docker Hub)."""
 
     limit: int
@@ -32,8 +31,7 @@ class RateLimit:
     """Seconds since the epoch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(Struct, frozen=True):
     """An answer that is no success.  ``what`` names the thing asked for, ``missing`` is what a 404 means."""
 
     status: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from entrepot.errors import EntrepotError, RateLimited, Refused, UpstreamDown
 from entrepot.oci.challenge import Challenge, parse_challenges
@@ -19,13 +21,11 @@ __all__ = ["Authorizer"]
 _NAME = "\0"  # Stands for the repository in what was learnt; no header can hold it.
 
 
-@dataclass(frozen=True, slots=True)
-class _Basic:
+class _Basic(Struct, frozen=True):
     """The endpoint wants a user and a password itself."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Bearer:
+class _Bearer(Struct, frozen=True):
     """The endpoint wants a token; realm and scope have ``_NAME`` in place of the repository."""
 
     realm: str

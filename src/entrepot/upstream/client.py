@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
-from dataclasses import dataclass, field
 from urllib.parse import urljoin, urlsplit
+
+from msgspec import Struct, field
 
 from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown, UpstreamLoops
 from entrepot.ports.clock import Clock
@@ -24,8 +25,7 @@ _MOST_REDIRECTS = 5
 _REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
+class Wish(Struct, frozen=True):
     """What is wanted of whichever endpoint is asked.
 
     ``rest`` is what follows the repository in the path (``blobs/sha256:...``), ``kind`` a word

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.config.secret import Secret
 from entrepot.errors import UpstreamDown
@@ -16,8 +16,7 @@ _TIMEOUT = 15.0
 _NOT_FOUND = "credentials not found"
 
 
-@dataclass(frozen=True, slots=True)
-class HelperAnswer:
+class HelperAnswer(Struct, frozen=True):
     username: str
     secret: Secret
 
@@ -27,8 +26,7 @@ class _Document(msgspec.Struct):
     secret: str = msgspec.field(name="Secret")
 
 
-@dataclass(frozen=True, slots=True)
-class HelperRunner:
+class HelperRunner(Struct, frozen=True):
     program: str
 
     async def get(self, key: str) -> HelperAnswer | None:

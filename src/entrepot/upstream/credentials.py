@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
+
+from msgspec import Struct, field
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.config.secret import Secret
@@ -23,8 +24,7 @@ _DOCKER_HUB_KEY = "https://index.docker.io/v1/"
 _IDENTITY_TOKEN_USER = "<token>"  # noqa: S105  # The user name by which helpers mark an identity token.
 
 
-@dataclass(frozen=True, slots=True)
-class Credential:
+class Credential(Struct, frozen=True):
     """A user with a password or, where ``is_identity_token``, a refresh token for the token service."""
 
     username: str
@@ -90,8 +90,7 @@ class _Configured:
         return Credential(self._username, Secret(password))
 
 
-@dataclass(slots=True)
-class _FromHelper:
+class _FromHelper(Struct):
     """Believes a helper for five minutes: running one costs a process, and often a request elsewhere.
 
     One runs at a time, so that all who ask meanwhile get its answer.
@@ -114,8 +113,7 @@ class _FromHelper:
             return self._answer
 
 
-@dataclass(slots=True)
-class _FromDockerConfig:
+class _FromDockerConfig(Struct):
     path: Path
     keys: list[str]
     clock: Clock

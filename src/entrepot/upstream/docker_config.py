@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 import msgspec
+from msgspec import Struct, field
 
 from entrepot.config.secret import Secret
 from entrepot.errors import UpstreamDown
@@ -15,8 +15,7 @@ from entrepot.errors import UpstreamDown
 __all__ = ["AuthEntry", "DockerConfig", "helper_program"]
 
 
-@dataclass(frozen=True, slots=True)
-class AuthEntry:
+class AuthEntry(Struct, frozen=True):
     username: str
     password: Secret
     identity_token: Secret | None = None
@@ -35,8 +34,7 @@ class _Document(msgspec.Struct):
     creds_store: str = msgspec.field(default="", name="credsStore")
 
 
-@dataclass(frozen=True, slots=True)
-class DockerConfig:
+class DockerConfig(Struct, frozen=True):
     _document: _Document = field(default_factory=_Document)
 
     @classmethod

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from dataclasses import replace
 from typing import TypeVar
 from urllib.parse import quote
 
 import msgspec
+from msgspec.structs import replace
 
 from entrepot.errors import NotHere, Refused, RepositoryNotHere, UpstreamDown, UpstreamLoops
 from entrepot.oci.digest import Digest

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
+from msgspec import Struct
 
 from entrepot.errors import RateLimited, Refused, UpstreamDown
 from entrepot.ports.clock import Clock
@@ -24,8 +24,7 @@ _MARGIN = 0.1  # The part of a token's life that is left to requests on their wa
 _CLIENT_ID = "entrepot"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenWish:
+class TokenWish(Struct, frozen=True):
     """What a challenge asks for; ``credential`` is ``None`` for a stranger."""
 
     realm: str
@@ -38,8 +37,7 @@ class TokenWish:
         return urlsplit(self.realm).netloc
 
 
-@dataclass(frozen=True, slots=True)
-class _Token:
+class _Token(Struct, frozen=True):
     text: str
     expires_at: float
 

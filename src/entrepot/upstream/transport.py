@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
 from typing import Protocol
+
+from msgspec import Struct
 
 from entrepot.ports.upstream import Inflow
 
 __all__ = ["Ask", "Response", "Transport"]
 
 
-@dataclass(frozen=True, slots=True)
-class Ask:
+class Ask(Struct, frozen=True):
     """One HTTP request; ``url`` goes out exactly as it is written, ``form`` makes it a POST's body."""
 
     method: str

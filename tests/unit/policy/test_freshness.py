@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from entrepot.policy.breaker import Health
 from entrepot.policy.freshness import (

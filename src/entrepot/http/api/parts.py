@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+from msgspec import Struct
 
 from entrepot.engine.budget import Budget
 from entrepot.engine.fills import Fills
@@ -28,8 +29,7 @@ from entrepot.telemetry.metrics import Metrics
 __all__ = ["Parts"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Parts:
+class Parts(Struct, frozen=True, kw_only=True):
     """``upstreams`` and ``settings`` give what is in force when they are called."""
 
     identities: Identities

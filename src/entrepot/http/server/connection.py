@@ -7,10 +7,11 @@ import contextlib
 import socket
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from enum import Enum, auto
 from http import HTTPStatus
 from typing import Any, cast
+
+from msgspec import Struct, field
 
 from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.exchange import Exchange
@@ -31,8 +32,7 @@ _READ_BYTES = 64 << 10
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
 
-@dataclass(slots=True, kw_only=True)
-class Shared:
+class Shared(Struct, kw_only=True):
     """What the connections of one server have in common."""
 
     app: ASGIApp

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import resource
-from dataclasses import dataclass
 from typing import Self
+
+from msgspec import Struct
 
 __all__ = ["Limits", "raise_descriptor_limit"]
 
@@ -15,8 +16,7 @@ def raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Limits:
+class Limits(Struct, frozen=True, kw_only=True):
     connections: int = 20_000
     """Beyond it a client is told 503 at once, as containerd and its like then try the next mirror,
     while one that is left in the listen queue hangs.  Beyond twice as many it is not even told."""

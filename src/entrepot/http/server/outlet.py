@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from dataclasses import dataclass
+
+from msgspec import Struct
 
 from entrepot.http.server.asgi import ClientDisconnected
 
 __all__ = ["Outlet", "Traffic"]
 
 
-@dataclass(slots=True)
-class Traffic:
+class Traffic(Struct):
     """Bytes handed to the kernel or the transport since the start; TLS counts what it encrypts."""
 
     bytes_sent: int = 0

@@ -5,8 +5,9 @@ from __future__ import annotations
 import select
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
 from threading import Lock
+
+from msgspec import Struct, field
 
 from entrepot.http.server.outlet import Outlet
 from entrepot.http.server.zerocopy import is_in_memory, send_some
@@ -17,8 +18,7 @@ _TURN_BYTES = 1 << 20
 _PATIENCE = 0.05
 
 
-@dataclass(slots=True)
-class _Step:
+class _Step(Struct):
     outlet: Outlet
     socket: int
     file: int
