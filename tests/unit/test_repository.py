@@ -115,6 +115,12 @@ def test_every_module_begins_with_why_it_exists(module: Path) -> None:
     assert docstring.splitlines()[0].endswith(".")
 
 
+def test_no_module_that_a_start_imports_makes_a_dataclass() -> None:
+    """Each would take a millisecond of every start: docs/adr/0018-import-little-to-start.md."""
+    modules = [module for module in tracked("src/*.py") if "entrepot/testing/" not in str(module)]
+    assert [relative(module) for module in modules if "import dataclass" in module.read_text()] == []
+
+
 @pytest.mark.parametrize("lock", LOCKS)
 def test_the_lock_holds_versions_and_hashes_and_names_no_place(lock: str) -> None:
     lines = (ROOT / lock).read_text().splitlines()
