@@ -115,9 +115,13 @@ class Program:
             self._process.kill()
             self._process.wait(PATIENCE)
 
+    def said(self, since: int = 0) -> str:
+        """Return its output from a byte on, however much has followed."""
+        return self.log.read_bytes()[since:].decode(errors="replace") if self.log.exists() else ""
+
     def tail(self, size: int = 4000) -> str:
-        """Return the end of its output."""
-        return self.log.read_bytes()[-size:].decode(errors="replace") if self.log.exists() else ""
+        """Return the end of its output, for who reads it: what a test looks for may be further up."""
+        return self.said(-size)
 
     def __enter__(self) -> Self:
         self.start()

@@ -148,7 +148,7 @@ def test_what_is_larger_than_the_budget_is_passed_through_and_nothing_goes_for_i
     for path in kept:
         _pull(cache, path)
     assert upstream.count("blob", "GET") == 0
-    assert "blob_passed_through" in cache.tail()
+    assert "blob_passed_through" in cache.said()
 
 
 def test_a_budget_that_is_lowered_is_reached_while_the_cache_serves(
@@ -164,7 +164,7 @@ def test_a_budget_that_is_lowered_is_reached_while_the_cache_serves(
     for path in paths:
         _pull(cache, path)
     assert '"max_size": "16MiB"' in cache.config.read_text()
-    assert cache.tail().count("changed_at_restart") <= 1
+    assert cache.said().count("changed_at_restart") <= 1
 
 
 def test_what_is_pulled_often_stays_through_a_sweep(start: Start, upstream: FakeRegistry) -> None:
@@ -243,7 +243,7 @@ def test_a_small_disk_keeps_free_what_it_should(
     assert 16 * MIB < watch.peak <= 24 * MIB
     (small_disk / "others").write_bytes(bytes(6 * MIB))
     wait_until(lambda: du(small_disk) <= 24 * MIB, "room made for others")
-    assert "blob_passed_through" not in cache.tail(100_000)
+    assert "blob_passed_through" not in cache.said()
 
 
 def test_all_that_bounds_it_changes_with_a_reload(

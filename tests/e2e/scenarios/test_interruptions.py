@@ -99,7 +99,7 @@ def test_who_asks_it_to_stop_again_and_again_does_not_cut_off_its_end(cache: Cac
 
     wait_until(is_over, "the end of the process")
     assert cache.stop() == 0
-    assert '"event":"stopped"' in cache.tail()
+    assert '"event":"stopped"' in cache.said()
 
 
 def _is_refused(cache: CacheProgram) -> bool:

@@ -140,7 +140,7 @@ def test_room_is_made_for_all_of_it_before_it_grows_or_not_at_all(
     cache.settings["cache"] = {"max_size": budget}
     cache.configure({"docker.io": upstream.url})
     cache.start()
-    wait_until(lambda: '"found":1' in cache.tail(), "the old blob to be found")
+    wait_until(lambda: '"found":1' in cache.said(), "the old blob to be found")
     upstream.misbehave("blob", Fault(hang_after=32 * MIB), method="GET")
     with Download(cache.url, BLOB) as download:
         assert Digest.of(download.read(len(MARK))) == Digest.of(MARK)

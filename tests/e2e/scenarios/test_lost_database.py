@@ -103,11 +103,12 @@ def test_a_harmed_database_costs_requests_but_no_content(
         cache.stop()
     harm(cache.data / "entrepot.db")
     upstream.reset_counts()
+    size = cache.log.stat().st_size
     cache.start()
     _pull(cache, images)
     assert upstream.bytes_sent("blob") == 0
     assert upstream.count("blob", "HEAD") <= len(blobs)
-    wait_until(lambda: "blobs_reconciled" in cache.tail(), "rows for the blobs that are there")
+    wait_until(lambda: "blobs_reconciled" in cache.said(size), "rows for the blobs that are there")
     upstream.reset_counts()
     _pull(cache, images)
     assert upstream.requests == []
@@ -124,8 +125,8 @@ def test_damage_that_a_start_does_not_see_is_mended_while_it_serves(
     content[page : page + 64] = b"\xff" * 64
     database.write_bytes(content)
     cache.start()
-    wait_until(lambda: "metadata_damaged" in cache.tail(), "the damage is found")
-    wait_until(lambda: '"found":12' in cache.tail(20_000), "rows for the blobs that are there")
+    wait_until(lambda: "metadata_damaged" in cache.said(), "the damage is found")
+    wait_until(lambda: '"found":12' in cache.said(), "rows for the blobs that are there")
     upstream.reset_counts()
     _pull(cache, images)
     assert upstream.bytes_sent("blob") == 0

@@ -68,7 +68,7 @@ def test_it_serves_what_it_has_and_passes_through_the_rest(
         filled.stop()
     with _read_only(filled.data):
         filled.start()
-        wait_until(lambda: "data_folder_read_only" in filled.tail(), "a warning in the log")
+        wait_until(lambda: "data_folder_read_only" in filled.said(), "a warning in the log")
         assert "read-only" in _ready(filled)["warning"]
         _pull(filled, "held", HELD)
         assert upstream.bytes_sent("blob") == 0

@@ -82,7 +82,7 @@ def test_the_cache_itself_finds_a_flipped_bit(
     _flip_a_bit(cache, WRONG)
     cache.restart()
     wait_until(
-        lambda: "content_scrubbed" in cache.tail().partition("blob_damaged")[2], "a round of the scrub"
+        lambda: "content_scrubbed" in cache.said().partition("blob_damaged")[2], "a round of the scrub"
     )
     upstream.reset_counts()
     _pull(cache)
