@@ -4,7 +4,7 @@ The docs page, the JSON schema, the environment variables and the command line's
 are made from this file.
 """
 
-from __future__ import annotations
+# Annotations are no text here, as they are elsewhere: each of a hundred would be compiled at every start.
 
 from typing import Annotated, Literal
 
