@@ -102,7 +102,7 @@ def judge_budget(max_size: int | None) -> Iterator[Finding]:
 
 def judge_files(most: int) -> Finding:
     told = f"a process started here may open {'any number of' if most < 0 else most} files"
-    advice = "raise it, as by LimitNOFILE=65536 in the unit of systemd: each client and open blob is one"
+    advice = "raise it, as by LimitNOFILE=65536 in the unit of systemd: a client takes up to four"
     if 0 <= most < _TOO_FEW_FILES:
         return problem("open files", told, advice)
     return warning("open files", told, advice) if 0 <= most < _FEW_FILES else fine("open files", told)

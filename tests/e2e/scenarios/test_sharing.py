@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import mmap
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from pathlib import Path
 
 from entrepot.oci.digest import Digest
 from entrepot.testing.exchange import Download, ask
@@ -24,6 +27,23 @@ def test_fifty_clients_of_a_cold_blob_cost_one_download(cache: CacheProgram, ups
         replies = list(clients.map(lambda _: ask(cache.url, BLOB), range(50)))
     assert all(reply.whole and reply.digest == DIGEST for reply in replies)
     assert upstream.bytes_sent("blob") == len(LAYER)
+
+
+def test_who_is_let_in_gets_all_of_it_however_few_files_may_be_open(
+    folder: Path, launch: Callable[[CacheProgram], CacheProgram], upstream: FakeRegistry
+) -> None:
+    large = pattern("large", 24 << 20)  # More than the buffers of a loopback connection hold.
+    path = f"/v2/library/app/blobs/{upstream.content.add_blob('library/app', large)}"
+    cache = CacheProgram(folder / "cache", {"docker.io": upstream.url})
+    cache.arguments[:0] = ["prlimit", "--nofile=96"]
+    launch(cache)
+    assert ask(cache.url, path).whole
+    with ExitStack() as leaving:
+        clients = [leaving.enter_context(Download(cache.url, path)) for _ in range(30)]
+        replies = [client.rest() for client in clients]
+    assert {reply.status for reply in replies} == {200, 503}
+    assert all(reply.whole for reply in replies)
+    assert {reply.digest for reply in replies if reply.status == 200} == {Digest.of(large)}
 
 
 def test_the_first_client_leaves_and_the_others_notice_nothing(

@@ -11,7 +11,7 @@ __all__ = ["Limits", "raise_descriptor_limit"]
 
 
 def raise_descriptor_limit() -> None:
-    """Ask for as many open files as the system allows: each client and each open blob is one."""
+    """Ask for as many open files as the system allows: a client takes up to four."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
@@ -62,6 +62,10 @@ class Limits(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of_process(cls) -> Self:
-        """Leave half of the files that may be open to blobs and upstreams."""
+        """Leave a quarter of the files that may be open to blobs and upstreams.
+
+        A client takes four of the rest: its socket, two duplicates while a file is sent, and the socket
+        of one who is refused meanwhile.
+        """
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-        return cls(connections=min(cls().connections, max(1, soft // 2)))
+        return cls(connections=min(cls().connections, max(1, soft * 3 // 16)))
