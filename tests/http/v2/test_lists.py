@@ -3,11 +3,9 @@ from __future__ import annotations
 import pytest
 from tests.http.v2.conftest import House
 
-from entrepot.engine.sites import Site
 from entrepot.errors import UpstreamDown
 from entrepot.oci.digest import Digest
-from entrepot.policy.access import PullRules
-from entrepot.policy.freshness import Freshness, TagRules
+from entrepot.policy.freshness import Freshness
 
 SUBJECT = Digest.of(b"subject")
 
@@ -54,6 +52,7 @@ async def test_a_list_that_does_not_come_is_served_as_it_was_and_the_upstream_do
         await tagged.call(path)
     tagged.clock.advance(100)
     tagged.upstream.gate.clear()
+    tagged.believe(Freshness(fresh_for=30, revalidate_within=0.02))
     for path in ("/v2/demo/tags/list", referrers):
         reply = await tagged.call(path)
         assert (reply.status, reply.headers["age"]) == (200, "100")
@@ -74,8 +73,7 @@ async def test_where_there_is_no_list_the_cached_tags_are_one_as_old_as_the_olde
     "rules", [Freshness(), Freshness(stale_while_revalidate=60), Freshness(revalidate_within=0)], ids=str
 )
 async def test_cached_tags_are_no_list_while_the_upstream_answers(tagged: House, rules: Freshness) -> None:
-    site = Site(tagged.upstream, TagRules(rules), PullRules())
-    tagged.sites.replace(tagged.sites.table, {"docker.io": site})
+    tagged.believe(rules)
     await tagged.call("/v2/demo/manifests/b")
     reply = await tagged.call("/v2/demo/tags/list")
     assert reply.json["tags"] == ["a", "b", "c"]
