@@ -18,6 +18,7 @@ from entrepot.http.api import (
     collecting,
     events,
     fills,
+    index,
     jobs,
     manifests,
     pins,
@@ -31,6 +32,7 @@ from entrepot.http.api import (
 from entrepot.http.api.guard import Guard
 from entrepot.http.api.page import BrowsablePage
 from entrepot.http.api.paging import read_paging
+from entrepot.http.api.parameters import OnlyKnownParameters
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import EXCEPTION_HANDLERS
 from entrepot.http.server.asgi import ASGIApp
@@ -63,12 +65,12 @@ def build_api(parts: Parts) -> ASGIApp:
     guarded = Router(
         path="/",
         route_handlers=[handler for noun in _NOUNS for handler in noun.HANDLERS],
-        guards=[Guard(parts.identities, parts.clock)],
+        guards=[Guard(parts.identities, parts.clock), OnlyKnownParameters()],
         security=[{"token": []}],
     )
     application = Litestar(
         path=PREFIX,
-        route_handlers=[guarded],
+        route_handlers=[*index.HANDLERS, guarded],
         dependencies={
             "parts": Provide(lambda: parts, sync_to_thread=False),
             "paging": Provide(read_paging, sync_to_thread=False),

@@ -1,0 +1,29 @@
+"""What is under the API's root, for whoever looks there first."""
+
+from __future__ import annotations
+
+from importlib.metadata import version
+
+from litestar import get
+from msgspec import Struct
+
+__all__ = ["HANDLERS"]
+
+
+class Index(Struct):
+    """`documentation` is a page to read, `openapi` the same for programs. Both are open to everybody."""
+
+    name: str
+    version: str
+    documentation: str
+    openapi: str
+
+
+@get("/", tags=["index"])
+async def get_index() -> Index:
+    """Tell where the API is described. This needs no token."""
+    docs = "/api/v1/docs"
+    return Index("entrepot", version("entrepot"), docs, f"{docs}/openapi.json")
+
+
+HANDLERS = [get_index]
