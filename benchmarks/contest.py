@@ -17,7 +17,8 @@ from benchmarks.content import MANIFEST_TYPE, Content
 from benchmarks.load import download_speed, download_together, requests_per_second
 from benchmarks.nginx import Nginx
 from benchmarks.table import ENTREPOT, NGINX, REGISTRY
-from benchmarks.usage import peak_resident, processor_seconds, proportional_size
+from benchmarks.usage import peak_resident, proportional_size
+from benchmarks.watching import UNWATCHED, Collectors, measure_effort, watched
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
@@ -33,19 +34,8 @@ Cache = CacheProgram | RegistryProgram
 _FAILURES = (RuntimeError, OSError, subprocess.SubprocessError)
 _LAYERS = [bytes([number]) * 100_000 for number in range(7)]
 _TAG = "/v2/library/bench/manifests/1"
-_UNWATCHED: Mapping[str, Any] = {"log": {"access": False}, "audit": {"enabled": False}}
-_WATCHED: Mapping[str, Any] = {
-    "audit": {"syslog": "tcp://127.0.0.1:9", "webhook": {"url": "http://127.0.0.1:9"}},
-    "telemetry": {"otlp_endpoint": "http://127.0.0.1:9", "trace_share": "1%"},
-    "sync": [
-        {"name": "x", "upstream": "docker.io", "repositories": ["x"], "semver": "^1", "schedule": "0 3 * * *"}
-    ],
-}
-"""All that may be on; to collectors that are away, so that only being ready counts."""
 _WATCHERS = ("/metrics", "/api/v1/upstreams", "/api/v1/warms", "/api/v1/docs/openapi.json")
 """What has been asked for once has loaded all that it needs."""
-_WRITTEN_AFTER = 0.5
-"""Seconds in which what is held in memory has been written."""
 _ASKED_UNTIL_KNOWN = 5
 _ASKED_ONCE_KNOWN = 20
 
@@ -153,30 +143,29 @@ class Contest:
             download_together(cache.url + self._content.blob_path("crowd"), self._content.size("crowd"), 200)
             return peak_resident(cache.pid)
 
-    # With all that watches: a line of every request in the log and in the audit files.
+    # With all that watches, to collectors that take it.
 
     def _compare_watched(self, rounds: int) -> None:
-        with self._fresh(ENTREPOT, **_WATCHED) as watched:
-            _manifest(watched.url, self._content.tag_path)
+        collectors = Collectors(self._folder, self._nginx)
+        settings = watched(collectors)
+        with collectors.program, self._fresh(ENTREPOT, **settings) as everything:
+            _manifest(everything.url, self._content.tag_path)
             for path in _WATCHERS:
-                _look_at(watched, path)
-            self._note("on idle", ENTREPOT, partial(proportional_size, watched.pid))
-        with self._fresh(ENTREPOT, **_UNWATCHED) as unwatched, self._fresh(ENTREPOT) as watched:
-            for cache in (unwatched, watched):
-                _manifest(cache.url, self._content.tag_path)
-            for _ in range(5 * rounds):
-                self._note("watched", ENTREPOT, partial(self._watched_share, unwatched, watched))
+                _look_at(everything, path)
+            self._note("on idle", ENTREPOT, partial(proportional_size, everything.pid))
+            with self._fresh(ENTREPOT, **UNWATCHED) as nothing:
+                _manifest(nothing.url, self._content.tag_path)
+                for _ in range(5 * rounds):
+                    self._note("watched", ENTREPOT, partial(self._watched_share, nothing, everything))
 
-    def _watched_share(self, unwatched: Cache, watched: Cache) -> float:
+    def _watched_share(self, nothing: Cache, everything: Cache) -> float:
         """Return the share of the answers for a second of a processor that watching leaves."""
-        return self._effort(unwatched) / self._effort(watched)
-
-    def _effort(self, cache: Cache) -> float:
-        """Return the seconds of a processor that a warm tag takes: time would tell of its neighbours too."""
-        before = processor_seconds(cache.pid)
-        answers = requests_per_second(cache.url + self._content.tag_path, 1)
-        time.sleep(_WRITTEN_AFTER)
-        return (processor_seconds(cache.pid) - before) / answers
+        without, with_all = (
+            measure_effort(cache, self._content.tag_path).seconds
+            for cache in (nothing, everything)
+            if isinstance(cache, CacheProgram)
+        )
+        return without / with_all
 
     # Before an upstream that counts and misbehaves.
 

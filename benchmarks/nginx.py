@@ -40,6 +40,12 @@ http {{
     access_log {folder}/access.log counted;
     {locations}
   }}
+  server {{
+    listen 127.0.0.1:{collector_port} backlog=1024;
+    access_log off;
+    client_max_body_size 0;
+    return 204;
+  }}
 }}
 """
 
@@ -58,13 +64,17 @@ _LOCATIONS = """
 
 
 class Nginx(Program):
-    """``url`` serves without a log, as the limit; ``upstream_url`` serves the same and counts."""
+    """``url`` serves without a log, as the limit; ``upstream_url`` serves the same and counts.
+
+    ``collector_url`` takes whatever it is posted.
+    """
 
     def __init__(self, folder: Path, content: Content) -> None:
         folder.mkdir()
-        static_port, upstream_port = free_port(), free_port()
+        static_port, upstream_port, collector_port = free_port(), free_port(), free_port()
         self.url = f"http://127.0.0.1:{static_port}"
         self.upstream_url = f"http://127.0.0.1:{upstream_port}"
+        self.collector_url = f"http://127.0.0.1:{collector_port}"
         self._access_log = folder / "access.log"
         locations = _LOCATIONS.format(
             root=content.root, manifest_type=MANIFEST_TYPE, manifest=content.manifest
@@ -76,6 +86,7 @@ class Nginx(Program):
                 folder=folder,
                 static_port=static_port,
                 upstream_port=upstream_port,
+                collector_port=collector_port,
                 locations=locations,
             )
         )
