@@ -59,8 +59,10 @@ class SyslogTarget:
 
     def _send(self, connected: socket.socket, messages: Iterator[tuple[str, str]]) -> None:
         if self._url.scheme == "tcp":
-            framed = [f"{len(start) + len(line)} {start}{line}" for start, line in messages]
-            connected.sendall("".join(framed).encode("latin-1"))
+            parts: list[str] = []
+            for start, line in messages:
+                parts += (f"{len(start) + len(line)} {start}", line)
+            connected.sendall("".join(parts).encode("latin-1"))
             return
         for start, line in messages:
             connected.send(f"{start}{line}".encode("latin-1")[:_LARGEST_DATAGRAM])
@@ -68,7 +70,7 @@ class SyslogTarget:
     def _messages(self, batch: Batch) -> Iterator[tuple[str, str]]:
         """Yield what stands before each line, and the line; those of one moment have it in common."""
         known, start = "", ""
-        for line in batch.texts():
+        for line in batch.lines:
             if not (known and line.startswith(known)):
                 head = _HEAD.match(line)
                 known = "" if head is None else head[0]

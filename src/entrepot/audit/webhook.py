@@ -51,36 +51,47 @@ class WebhookTarget:
 
     def send(self, batch: Batch) -> None:
         """Post all lines as one batch."""
-        events = ",".join(self._events(batch))
-        if events:
-            self._poster.post(f"[{events}]".encode("latin-1"))
+        parts = list(self._parts(batch))
+        if parts:
+            self._poster.post("".join([*parts, "}]"]).encode("latin-1"))
 
     def close(self) -> None:
         self._poster.close()
 
-    def _events(self, batch: Batch) -> Iterator[str]:
+    def _parts(self, batch: Batch) -> Iterator[str]:
         """Wrap each line as it is, but for those that were torn (CloudEvents 1.0, sections 3.1 to 3.3).
 
-        To read and write anew all of a line would cost the serving more than all else of the audit log.
+        To read and write anew all of a line would cost the serving more than all else of the audit
+        log, and so would another copy of it.
         """
-        source, name, end = self._source, batch.place.name, batch.place.offset
-        lines = batch.texts()
-        for line, head in zip(lines, _heads(batch, lines), strict=True):
+        ends, end = "[", batch.place.offset
+        known, about = _Head("request", ""), ""
+        for line, head in zip(batch.lines, _heads(batch), strict=True):
             end += len(line) + 1
-            if head is not None:
-                yield (
-                    f'{{"specversion":"1.0","id":"{name}:{end}","source":{source}'
-                    f',"type":"entrepot.{head.event}","time":{_as_json(head.time)}'
-                    f'{_subject(head.upstream, head.repository)},"data":{line}}}'
-                )
+            if head is None:
+                continue
+            if head != known:  # Lines of one moment tend to be about the same.
+                known, about = head, self._about(head, batch.place.name)
+            yield f'{ends}{{{about}{end}","data":'
+            yield line
+            ends = "},"
+
+    def _about(self, head: _Head, file: str) -> str:
+        """Return the members of an event, up to the place in its id: lines do not differ in the others."""
+        subject = "/".join(part for part in (head.upstream, head.repository) if part)
+        named = f'"subject":{_as_json(subject)},' if subject else ""
+        return (
+            f'"specversion":"1.0","source":{self._source},"type":"entrepot.{head.event}"'
+            f',"time":{_as_json(head.time)},{named}"id":"{file}:'
+        )
 
 
-def _heads(batch: Batch, lines: Sequence[str]) -> Sequence[_Head | None]:
+def _heads(batch: Batch) -> Sequence[_Head | None]:
     """Return the head of each line, ``None`` for one that was torn."""
-    if all(map(str.startswith, lines, repeat(_BEGINNING))):
+    if all(map(str.startswith, batch.lines, repeat(_BEGINNING))):
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
             heads = _HEAD.decode_lines(batch.content)
-            if len(heads) == len(lines):  # So that none of them holds two.
+            if len(heads) == len(batch.lines):  # So that none of them holds two.
                 return heads
     return [_head(line) for line in batch.content[:-1].split(b"\n")]
 
@@ -93,12 +104,6 @@ def _head(line: bytes) -> _Head | None:
 
 
 @lru_cache(1024)
-def _subject(upstream: str | None, repository: str | None) -> str:
-    """Return the member of an event that names what it is about, as bytes that are characters."""
-    subject = "/".join(part for part in (upstream, repository) if part)
-    return f',"subject":{_as_json(subject)}' if subject else ""
-
-
-@lru_cache(64)  # Under load, a moment has many lines.
 def _as_json(text: str) -> str:
+    """Return a string of JSON as bytes that are characters."""
     return msgspec.json.encode(text).decode("latin-1")

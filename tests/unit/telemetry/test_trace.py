@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import asyncio
+import time
+from collections.abc import Iterator
 
 import pytest
 
 from entrepot.errors import UpstreamDown
+from entrepot.telemetry import trace as module
 from entrepot.telemetry.trace import Kind, Root, Span, Tracing
 
 TRACE, PARENT = "0af7651916cd43dd8448eb211c80319c", "b7ad6b7169203331"
@@ -104,14 +107,33 @@ async def test_work_belongs_to_the_request_that_began_it_though_it_outlives_it()
     assert first_work.begun_at <= first_work.ended_at
 
 
-def test_of_those_that_waited_for_nothing_so_many_a_second_are_told() -> None:
+@pytest.fixture
+def passing(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
+    """The moments of some requests, in seconds, each of which is the time while it is handed out."""
+    moments = (1.1, 1.2, 1.9, 2.05, 2.15, 2.2, 7.5, 3.0, 3.1, 3.2)
+
+    def pass_by() -> Iterator[float]:
+        for moment in moments:
+            monkeypatch.setattr(time, "time_ns", lambda now=moment: int(now * 1e9))
+            yield moment
+
+    return pass_by()
+
+
+def test_of_those_that_waited_for_nothing_so_many_a_second_are_told(passing: Iterator[float]) -> None:
     tracing = Traced(plain_a_second=2)
-    told = []
-    for seconds in (1.1, 1.2, 1.9, 2.0, 2.1, 2.2, 7.5):
-        root = tracing.begun()
-        root.begun_at = int(seconds * 1e9)
-        told.append(tracing.end(root) is not None)
-    assert told == [True, True, False, True, True, False, True]
+    told = [moment for moment in passing if tracing.end(tracing.begun()) is not None]
+    assert told == [1.1, 1.2, 2.15, 2.2, 7.5, 3.0, 3.1]
+
+
+def test_of_very_many_so_many_a_second_are_looked_at(
+    passing: Iterator[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_MOST_LOOKED_AT", 1)
+    tracing = Traced()
+    looked_at = [moment for moment in passing if tracing.begin_request(None) is not None]
+    assert looked_at == [1.1, 2.15, 7.5, 3.0]
+    assert tracing.begin_request(f"00-{TRACE}-{PARENT}-01") is not None
 
 
 @pytest.mark.parametrize("because", ["it is not plain", "its sender wants it", "it asked an upstream"])
