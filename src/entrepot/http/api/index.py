@@ -19,9 +19,9 @@ class Index(Struct):
     openapi: str
 
 
-@get("/", tags=["index"])
+@get("/", include_in_schema=False)
 async def get_index() -> Index:
-    """Tell where the API is described. This needs no token."""
+    """Tell where the API is described; that needs no token, and is itself no part of what is described."""
     docs = "/api/v1/docs"
     return Index("entrepot", version("entrepot"), docs, f"{docs}/openapi.json")
 
