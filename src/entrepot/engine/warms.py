@@ -107,6 +107,8 @@ class Warms:
         self._clock = clock
         self._tasks = tasks
         self._metrics = metrics
+        for family in (metrics.warms, metrics.warmed_images):
+            family("failed")  # From nothing to the first is an increase too: see ``Family``.
         self._warms: dict[int, Warm] = {}
         self._runs: dict[int, _Run] = {}
         self._begun: dict[str, float] = {}
