@@ -338,7 +338,7 @@ class Application:
                 upstreams=lambda: self._upstreams,
                 catalogue=self._metadata,
                 manifests=self._manifests,
-                inspection=Inspection(self._metadata, self._store),
+                inspection=Inspection(self._metadata, self._store, self._metadata),
                 lists=self._lists,
                 fills=self._fills,
                 budget=self._budget,

@@ -16,6 +16,8 @@ from entrepot.oci.image_reference import ImageReference
 
 __all__ = ["command"]
 
+_CACHED = {"all": "cached", "part": "cached in part", "none": "not cached"}
+
 
 @click.command()
 @api_options
@@ -93,7 +95,7 @@ def _print_contents(title: str, contents: list[Any], row: Callable[[Any], tuple[
 
 
 def _of_platform(content: Mapping[str, Any]) -> tuple[str, ...]:
-    return content["digest"], size(content.get("size")), _platform(content)
+    return content["digest"], size(content.get("size")), f"{_platform(content)}, {_CACHED[content['cached']]}"
 
 
 def _of_content(content: Mapping[str, Any]) -> tuple[str, ...]:

@@ -4,35 +4,50 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
+from enum import StrEnum
 
 from msgspec import Struct
 
 from entrepot.errors import ManifestNotHere
-from entrepot.oci.digest import Digest
+from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.image import ImageConfig, ManifestDescription, describe_config, describe_manifest
 from entrepot.oci.reference import Reference, Repository, Tag
 from entrepot.ports.blobs import BlobStore
-from entrepot.ports.metadata import ManifestIndex, StoredManifest
+from entrepot.ports.metadata import ManifestIndex, StoredBlobs, StoredManifest
 
-__all__ = ["Inspected", "Inspection"]
+__all__ = ["Held", "Inspected", "Inspection"]
 
 _LARGEST_CONFIG = 4 << 20
 
 
+class Held(StrEnum):
+    """How much of an image is here: without its manifest nothing of it counts."""
+
+    NONE = "none"
+    PART = "part"
+    ALL = "all"
+
+
 class Inspected(Struct, frozen=True):
-    """``config`` is ``None`` where the manifest names none, or its bytes are not held."""
+    """``config`` is ``None`` where the manifest names none, or its bytes are not held.
+
+    ``held``: how much is here of each manifest that an index names.
+    """
 
     manifest: StoredManifest
     description: ManifestDescription
     config: ImageConfig | None
+    held: Mapping[str, Held]
 
 
 class Inspection:
     """Asks no upstream and counts as no use: looking changes nothing."""
 
-    def __init__(self, index: ManifestIndex, store: BlobStore) -> None:
+    def __init__(self, index: ManifestIndex, store: BlobStore, stored: StoredBlobs) -> None:
         self._index = index
         self._store = store
+        self._stored = stored
 
     async def inspect(self, repository: Repository, reference: Reference) -> Inspected:
         """Raise ``ManifestNotHere`` where the repository is not known to hold it."""
@@ -42,7 +57,20 @@ class Inspection:
         description = await asyncio.to_thread(describe_manifest, manifest.content)
         named = description.config
         config = await self._config(Digest.parse(named.digest)) if named is not None else None
-        return Inspected(manifest, description, config)
+        held = {named.digest: self._held(repository, named.digest) for named in description.platforms}
+        return Inspected(manifest, description, config, held)
+
+    def _held(self, repository: Repository, digest: str) -> Held:
+        try:
+            manifest = self._find(repository, Digest.parse(digest))
+        except InvalidDigest:
+            return Held.NONE
+        if manifest is None:
+            return Held.NONE
+        description = describe_manifest(manifest.content)
+        config = [] if description.config is None else [description.config]
+        blobs = [Digest.parse(content.digest) for content in (*config, *description.layers)]
+        return Held.ALL if all(map(self._stored.is_stored, blobs)) else Held.PART
 
     def _find(self, repository: Repository, reference: Reference) -> StoredManifest | None:
         if isinstance(reference, Tag):

@@ -74,7 +74,23 @@ async def test_an_index_tells_its_platforms(office: Office, image: Image) -> Non
     await office.pull("library/app/manifests/all")
     manifest = await office.get(f"/manifests/all?repository={APP}")
     assert [row["platform"] for row in manifest["platforms"]] == [platform]
+    assert [row["cached"] for row in manifest["platforms"]] == ["all"]
     assert (manifest["annotations"], manifest["image"]) == ({"a": "b"}, None)
+
+
+async def test_an_index_tells_how_much_of_each_image_is_here(office: Office, image: Image) -> None:
+    known = office.registry.content.add_image("library/app", layers=[b"another"])
+    unknown = office.registry.content.add_image("library/app", layers=[b"never pulled"])
+    images = {"linux/arm64": image, "linux/amd64": known, "linux/s390x": unknown}
+    office.registry.content.add_index("library/app", "all", images)
+    await office.pull("library/app/manifests/all")
+    await office.pull(f"library/app/manifests/{known.digest}")
+    manifest = await office.get(f"/manifests/all?repository={APP}")
+    assert {row["digest"]: row["cached"] for row in manifest["platforms"]} == {
+        str(image.digest): "all",
+        str(known.digest): "part",
+        str(unknown.digest): "none",
+    }
 
 
 async def test_manifests_and_blobs_are_listed(office: Office, image: Image) -> None:

@@ -7,8 +7,9 @@ from typing import Annotated, Literal
 
 from litestar import Response, get, post
 from litestar.params import FromQuery, QueryParameter
-from msgspec import Struct
+from msgspec import Struct, structs
 
+from entrepot.engine.inspection import Held
 from entrepot.engine.scrub import Verdict
 from entrepot.errors import ManifestNotHere
 from entrepot.http.api.actions import recorded
@@ -52,6 +53,12 @@ class ManifestRow(Struct):
     uses: int
 
 
+class PlatformManifest(Content, frozen=True, kw_only=True):
+    """`cached`: how much of the image is here, `part` where some of its blobs are not."""
+
+    cached: Held
+
+
 class Manifest(Struct):
     """`platforms`: what an index leads to; `layers` and `config`: what an image is made of.
 
@@ -62,7 +69,7 @@ class Manifest(Struct):
     digest: str
     media_type: str
     size: int
-    platforms: list[Content]
+    platforms: list[PlatformManifest]
     layers: list[Content]
     config: Content | None
     image: ImageConfig | None
@@ -106,7 +113,10 @@ async def get_manifest(
         digest=str(manifest.digest),
         media_type=manifest.media_type,
         size=len(manifest.content),
-        platforms=seen.platforms,
+        platforms=[
+            PlatformManifest(**structs.asdict(named), cached=inspected.held[named.digest])
+            for named in seen.platforms
+        ],
         layers=seen.layers,
         config=seen.config,
         image=inspected.config,
