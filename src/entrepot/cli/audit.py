@@ -16,7 +16,6 @@ from entrepot.cli.completion import complete_repositories, complete_upstreams
 from entrepot.cli.options import api_options, json_option
 from entrepot.cli.tables import clean, print_json, size
 from entrepot.cli.waiting import looks, until_interrupted
-from entrepot.oci.reference import split_host
 
 __all__ = ["command"]
 
@@ -57,7 +56,7 @@ class _Moment(click.ParamType[str]):
     "--repository",
     metavar="REPOSITORY",
     shell_complete=complete_repositories,
-    help="Of this repository: docker.io/library/alpine, or library/alpine wherever it is.",
+    help="Of this repository: alpine, as in a pull, or library/alpine wherever it is.",
 )
 @click.option("--upstream", metavar="NAME", shell_complete=complete_upstreams, help="Of this upstream.")
 @click.option("--caller", metavar="NAME", help="Of this user, or address.")
@@ -76,16 +75,19 @@ def command(*, api: ApiClient, limit: int, follow: bool, as_json: bool, **query:
 
     Exit codes: 0 done; 1 the cache failed; 2 wrong usage, or no cache to call; 130 interrupted.
     """
-    if query["repository"] is not None:
-        upstream, query["repository"] = split_host(query["repository"])
-        query["upstream"] = upstream or query["upstream"]
     with until_interrupted():
         last = list(_newest_first(api, query, limit))[::-1]
         _print(last, as_json=as_json)
         if not (last or follow or as_json):
-            click.echo("the audit log has no such entry", err=True)
+            click.echo(clean(f"the audit log has no entry {_wanted(query)}"), err=True)
         if follow:
             _follow(api, query, last, as_json=as_json)
+
+
+def _wanted(query: dict[str, Any]) -> str:
+    """Say what was looked for, so that whoever misspelt it sees it."""
+    told = [f"{name} {value}" for name, value in query.items() if value is not None]
+    return f"with {', '.join(told)}" if told else "yet"
 
 
 def _newest_first(api: ApiClient, query: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:

@@ -10,7 +10,7 @@ from entrepot.oci.reference import split_host
 from entrepot.policy.routing import DOCKER_HUB, NoSuchUpstream, UpstreamTable
 from entrepot.policy.wanted import is_pattern
 
-__all__ = ["Selected", "select", "split_tag"]
+__all__ = ["Selected", "select", "split_tag", "upstreams_of"]
 
 
 class Selected(Struct, frozen=True):
@@ -30,14 +30,20 @@ def select(api: ApiClient, image: str, upstream: str | None = None) -> Selected:
     host, rest = split_host(name)
     if host is not None and upstream is None:
         upstream, name = host, rest
-    settings = api.call("GET", "/settings")
-    table = UpstreamTable.build(settings["upstreams"], {}, settings["default_upstream"])
+    table = upstreams_of(api)
     known = table.named(upstream or table.default)
     if isinstance(known, NoSuchUpstream):
-        raise NotDone(f"{known.host} is not an upstream of this cache: {', '.join(settings['upstreams'])}")
+        names = dict.fromkeys(table.names.values())
+        raise NotDone(f"{known.host} is not an upstream of this cache: {', '.join(names)}")
     if known == DOCKER_HUB and "/" not in name and not is_pattern(name):
         name = f"library/{name}"
     return Selected(known, name, tags)
+
+
+def upstreams_of(api: ApiClient) -> UpstreamTable:
+    """Ask a cache for its upstreams."""
+    settings = api.call("GET", "/settings")
+    return UpstreamTable.build(settings["upstreams"], {}, settings["default_upstream"])
 
 
 def split_tag(image: str) -> tuple[str, str | None]:

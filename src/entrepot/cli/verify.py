@@ -7,9 +7,10 @@ import json
 import os
 import sys
 from collections import Counter
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
-from contextlib import asynccontextmanager
-from typing import Any
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from typing import Any, NamedTuple
 
 import click
 from rich.console import Console
@@ -19,12 +20,14 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TimeRemainingColu
 from entrepot.cli.api_client import connect
 from entrepot.cli.options import json_option, server_options
 from entrepot.cli.remote_scrub import RemoteScrub
+from entrepot.cli.selections import upstreams_of
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
 from entrepot.engine.scrub import Finding, Kind, Scrub, Verdict
 from entrepot.errors import EntrepotError
 from entrepot.oci.digest import Digest, InvalidDigest
-from entrepot.oci.reference import InvalidName, Repository, check_name
+from entrepot.oci.reference import InvalidName, Repository, check_hosted_name, split_host
+from entrepot.policy.routing import UpstreamTable, resolve
 from entrepot.ports.blobs import Pace
 from entrepot.standalone import scrubbing
 
@@ -35,26 +38,29 @@ _FAILED = 1
 _LONGEST_READ = 3600.0
 """Seconds that a cache may take for one blob, of which it tells nothing before it is read."""
 
-Target = Repository | Digest
+Target = str | Digest
+"""A repository as it is named in a pull, or content."""
 
 
 class _Target(click.ParamType[Target]):
     name = "content"
 
     def convert(self, value: str, param: click.Parameter | None, ctx: click.Context | None) -> Target:
-        upstream, slash, name = value.partition("/")
+        with suppress(InvalidDigest):
+            return Digest.parse(value)
         try:
-            return Repository(upstream, check_name(name)) if slash else Digest.parse(value)
-        except (InvalidName, InvalidDigest):
-            expected = "expected upstream/repository, as in docker.io/library/alpine, or a digest"
+            check_hosted_name(value)
+        except InvalidName:
+            expected = "expected a repository, as in docker.io/library/alpine, or a digest"
             self.fail(f"{expected}, found {value!r}", param, ctx)
+        return value
 
 
 @click.command()
 @server_options
 @click.option("--data", metavar="DIR", help=meaning_of("data"))
 @json_option
-@click.argument("targets", nargs=-1, type=_Target(), metavar="[UPSTREAM/REPOSITORY|DIGEST]...")
+@click.argument("targets", nargs=-1, type=_Target(), metavar="[REPOSITORY|DIGEST]...")
 def command(
     *,
     data: str | None,
@@ -86,29 +92,53 @@ async def _verify(
         async def advance(read_bytes: int) -> None:
             progress.advance(task, read_bytes)
 
-        async with _opened(data, server, advance) as (scrub, size):
-            progress.update(task, total=None if targets else size)
-            await _take(scrub, targets, report)
+        async with _opened(data, server, advance) as opened:
+            progress.update(task, total=None if targets else opened.size)
+            await _take(opened, targets, report)
+
+
+class _Opened(NamedTuple):
+    """``size``: how much there is, if it is known; ``named`` finds the repository that a pull would mean."""
+
+    scrub: Scrub | RemoteScrub
+    size: int | None
+    named: Callable[[str], Repository]
 
 
 @asynccontextmanager
-async def _opened(
-    data: str | None, server: dict[str, Any], pace: Pace
-) -> AsyncGenerator[tuple[Scrub | RemoteScrub, int | None]]:
-    """Open the folder, or the cache at the URL if there is one; tell how much there is, if it is known."""
+async def _opened(data: str | None, server: dict[str, Any], pace: Pace) -> AsyncGenerator[_Opened]:
+    """Open the folder, or the cache at the URL if there is one."""
     if server["url"] is not None:
-        yield RemoteScrub(connect(**server, within=_LONGEST_READ), pace), None
+        api = connect(**server, within=_LONGEST_READ)
+        yield _Opened(RemoteScrub(api, pace), None, lambda text: _named(text, upstreams_of(api)))
         return
     settings = load_settings(server["file"], os.environ, {} if data is None else {"data": data})
-    async with scrubbing(settings.data, pace) as opened:
-        yield opened
+    async with scrubbing(settings.data, pace) as (local, size):
+        upstreams = UpstreamTable.build(settings.upstreams, {}, settings.default_upstream)
+        yield _Opened(local, size, partial(_named, upstreams=upstreams))
 
 
-async def _take(scrub: Scrub | RemoteScrub, targets: Sequence[Target], report: _Report) -> None:
+def _named(text: str, upstreams: UpstreamTable) -> Repository:
+    host, name = split_host(text)
+    upstream, _, rest = text.partition("/")
+    if host is None and rest and upstream in upstreams.names.values():
+        return Repository(upstream, rest)
+    meant = resolve(None, None, None, text, upstreams)
+    # Content may be left of an upstream that is configured no more.
+    return meant if isinstance(meant, Repository) else Repository(host or upstreams.default, name)
+
+
+async def _take(opened: _Opened, targets: Sequence[Target], report: _Report) -> None:
+    scrub = opened.scrub
     for target in targets:
-        found = scrub.repository(target) if isinstance(target, Repository) else scrub.content(target)
+        if isinstance(target, Digest):
+            content: Repository | Digest = target
+            found = scrub.content(target)
+        else:
+            content = opened.named(target)
+            found = scrub.repository(content)
         if not await report.take(found):
-            report.fail(f"nothing is kept of {target}")
+            report.fail(f"nothing is kept of {content}")
     if not targets:
         await report.take(scrub.manifests())
         await report.take(scrub.blobs())

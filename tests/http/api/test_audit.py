@@ -62,6 +62,24 @@ async def test_requests_are_found_by_who_made_them_and_of_what(busy: Office) -> 
     assert {call["path"] for call in calls} == {"/api/v1/purge", "/api/v1/audit"}
 
 
+@pytest.mark.parametrize(
+    ("asked", "count"),
+    [
+        ("repository=app", 1),
+        ("repository=library/app", 1),
+        ("repository=index.docker.io/library/app", 1),
+        ("repository=app&upstream=docker.io", 1),
+        ("repository=app&upstream=quay.test", 0),
+        ("repository=quay.test/library/app", 0),
+        ("repository=gone.test/app", 0),
+        ("repository=UPPER", 0),
+    ],
+)
+async def test_a_repository_is_named_as_it_is_for_a_pull(busy: Office, asked: str, count: int) -> None:
+    await _actions(busy)
+    assert len(await busy.get(f"/audit?event=request&{asked}")) == count
+
+
 async def test_each_page_leads_to_the_next(busy: Office) -> None:
     await _actions(busy)
     first = await busy.call("/audit?limit=1&until=2100-01-01T00:00:00Z&since=2000-01-01T00:00:00")

@@ -80,6 +80,9 @@ def test_scripts_get_an_object_a_line(verify: Verify, data: Path) -> None:
     ("target", "summary"),
     [
         (str(DEMO), "1 blobs, 1 manifests, 6 bytes"),
+        ("demo", "1 blobs, 1 manifests, 6 bytes"),
+        ("library/demo", "1 blobs, 1 manifests, 6 bytes"),
+        ("index.docker.io/demo", "1 blobs, 1 manifests, 6 bytes"),
         (str(BLOB), "1 blobs, 0 manifests, 4 bytes"),
         (str(MANIFEST.digest), "0 blobs, 1 manifests, 2 bytes"),
     ],
@@ -97,11 +100,15 @@ def test_what_is_not_there_is_a_failure(verify: Verify, target: str) -> None:
     assert f"failed: nothing is kept of {target}" in result.stdout
 
 
-@pytest.mark.parametrize("target", ["alpine", "sha256:12", "docker.io/UPPER"])
+def test_what_was_looked_for_is_told_where_nothing_is_there(verify: Verify) -> None:
+    assert "failed: nothing is kept of docker.io/library/alpine" in verify("alpine").stdout
+
+
+@pytest.mark.parametrize("target", ["Alpine", "sha256:12", "docker.io/UPPER"])
 def test_what_can_be_no_content_is_wrong_usage(verify: Verify, target: str) -> None:
     result = verify(target)
     assert result.exit_code == 2
-    assert "expected upstream/repository, as in docker.io/library/alpine, or a digest" in result.stderr
+    assert "expected a repository, as in docker.io/library/alpine, or a digest" in result.stderr
 
 
 def test_a_blob_that_cannot_be_read_is_a_failure_and_the_rest_is_read(verify: Verify, data: Path) -> None:

@@ -10,11 +10,16 @@ from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
 from litestar.exceptions import ValidationException
 from litestar.params import FromQuery, QueryParameter
+from msgspec import structs
 
+from entrepot.errors import UnknownUpstream
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
+from entrepot.http.api.names import read_repository
 from entrepot.http.api.paging import TheRequest, link
+from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
+from entrepot.oci.reference import split_host
 from entrepot.policy.permission import Action
 from entrepot.ports.audit import ActionEntry, AuditQuery, InvalidCursor, RequestEntry
 
@@ -24,6 +29,14 @@ _NEXT = ResponseHeader(
     name="Link", description="The `next` page, where there is one.", documentation_only=True
 )
 Text = Annotated[str | None, QueryParameter(max_length=300)]
+RepositoryName = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=300,
+        description="A repository's name, wherever it is, or after its upstream: `docker.io/library/alpine`."
+        " A short one, as `alpine`, is one of `upstream` or else of the default upstream.",
+    ),
+]
 Caller = Annotated[str | None, QueryParameter(max_length=300, description="A user's name, or an address.")]
 Since = Annotated[datetime | None, QueryParameter(description="Not before this time (RFC 3339).")]
 Until = Annotated[datetime | None, QueryParameter(description="Not after this time.")]
@@ -35,7 +48,7 @@ def read_query(
     *,
     caller: Caller = None,
     upstream: Text = None,
-    repository: Text = None,
+    repository: RepositoryName = None,
     event: FromQuery[Literal["request", "action"] | None] = None,
     since: Since = None,
     until: Until = None,
@@ -67,7 +80,7 @@ async def list_audit(
     Entries come while one looks, so pages have no numbers: each leads to the next, which may hold fewer.
     """
     try:
-        page = await parts.audit.query(wanted, limit, cursor)
+        page = await parts.audit.query(_resolved(wanted, parts), limit, cursor)
     except InvalidCursor as invalid:
         raise ValidationException(
             "no page", extra=[{"message": "expected what a page's link gave", "key": "cursor"}]
@@ -77,3 +90,16 @@ async def list_audit(
 
 
 HANDLERS = [list_audit]
+
+
+def _resolved(wanted: AuditQuery, parts: Parts) -> AuditQuery:
+    """Ask for the repository that a pull would mean by the name, unless that may be of any upstream."""
+    host, name = split_host(wanted.repository or "")
+    is_short = bool(name) and "/" not in name
+    if host is None and not (is_short and wanted.upstream in (None, parts.sites.table.default)):
+        return wanted
+    try:
+        meant = read_repository(wanted.repository or "", parts.sites)
+    except (ValidationException, UnknownUpstream):  # Old entries may be of an upstream that is no more.
+        return structs.replace(wanted, upstream=host or wanted.upstream, repository=name)
+    return structs.replace(wanted, upstream=meant.upstream, repository=meant.name)
