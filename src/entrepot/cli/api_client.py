@@ -70,6 +70,10 @@ class ApiClient:
         self._trust = trust
         self._within = within
 
+    def patient(self, within: float) -> ApiClient:
+        """Return one that waits longer for its answers."""
+        return ApiClient(self.url, self._token, self._trust, within=within)
+
     @property
     def url(self) -> str:
         return self._url.geturl()

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import socket
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -89,3 +91,26 @@ def test_a_file_of_authorities_that_holds_none_is_named(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("any")
     with pytest.raises(ApiFailed, match="token is no PEM file of certificates"):
         connect(None, "https://cache.example", tmp_path / "token", tmp_path / "token")
+
+
+def test_one_that_is_patient_waits_for_an_answer_that_others_give_up_on() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:  # It accepts, and never answers.
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}"
+        hasty = ApiClient(url, "token", within=0.01)
+        with pytest.raises(ApiFailed, match="timed out"):
+            hasty.call("GET", "/cache")
+        answering = threading.Thread(target=_answer_last, args=(listening,))
+        answering.start()
+        assert hasty.patient(30).call("GET", "/cache") == {}
+        answering.join(10)
+
+
+def _answer_last(listening: socket.socket) -> None:
+    """Answer who came last: who came before has given up."""
+    for content in (b"", b"{}"):
+        connection, _ = listening.accept()
+        with connection:
+            connection.recv(1 << 16)
+            head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+            if content:
+                connection.sendall(head % len(content) + content)
