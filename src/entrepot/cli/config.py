@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from entrepot.cli.machine_checks import check_budget
 from entrepot.cli.options import config_option
 from entrepot.config.json_schema import json_schema
 from entrepot.config.load import load_settings
@@ -32,6 +33,8 @@ def check(*, file: Path | None) -> None:
     click.echo(f"  listen     {settings.listen}")
     click.echo(f"  data       {settings.data or 'chosen at start'}")
     click.echo(f"  upstreams  {', '.join([f'{settings.default_upstream} (default)', *others])}")
+    for finding in check_budget(settings):
+        click.echo(f"warning: {finding.found}: {finding.advice}", err=True)
 
 
 @command.command()

@@ -26,6 +26,7 @@ from entrepot.policy.budget import Bounds
 from entrepot.standalone import holder_of
 
 __all__ = [
+    "check_budget",
     "check_machine",
     "file_system_of",
     "judge_budget",
@@ -54,6 +55,13 @@ def check_machine(settings: Settings) -> Iterator[Finding]:
     yield from _check_disk(place, settings)
     yield judge_files(resource.getrlimit(resource.RLIMIT_NOFILE)[1])
     yield from _check_port(settings, is_held=holder_of(folder) is not None)
+
+
+def check_budget(settings: Settings) -> Iterator[Finding]:
+    """Compare the budget with the disk of the data folder: what cannot be looked at is left out."""
+    with suppress(OSError):
+        disk = os.statvfs(_existing(_data_folder(settings.data)))
+        yield from judge_largest(disk.f_blocks * disk.f_frsize, settings)
 
 
 def judge_file_system(folder: str, kind: str | None) -> Finding:
@@ -98,6 +106,14 @@ def judge_budget(max_size: int | None) -> Iterator[Finding]:
     if max_size is not None and max_size < _SMALL_BUDGET:
         advice = "raise it to 1GiB or more: what is larger than it is never kept"
         yield warning("budget", f"cache.max_size is {size(max_size)}", advice)
+
+
+def judge_largest(total: int, settings: Settings) -> Iterator[Finding]:
+    bounds = bounds_on(total, settings)
+    if bounds.max_size is not None and bounds.max_size > total:
+        told = f"cache.max_size is {size(bounds.max_size)}, and the whole file system has {size(total)}"
+        yield warning("budget", told, "lower it: the disk is the limit")
+    yield from judge_budget(bounds.max_size)
 
 
 def judge_files(most: int) -> Finding:

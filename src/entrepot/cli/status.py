@@ -55,6 +55,11 @@ def troubles(status: dict[str, Any]) -> Iterator[str]:
     cache = status["cache"]
     if cache["free"] < cache["allowed"] * _FULL_DISK:
         yield f"the disk has {size(cache['free'])} left: make room on it, or set cache.max_size lower"
+    if cache["held"] > cache["watermark"]:
+        yield (
+            f"more is held than the {size(cache['watermark'])} past which content is evicted: if it stays so,"
+            " pins leave no more to evict; unpin some, or set cache.max_size higher"
+        )
 
 
 def _troubles_of(upstream: dict[str, Any]) -> Iterator[str]:

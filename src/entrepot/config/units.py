@@ -15,6 +15,7 @@ _BYTES = {"": 1, "B": 1} | {
     for power, prefix in enumerate("KMGT", start=1)
     for suffix, base in (("B", 1000), ("iB", 1024), ("", 1024))
 }
+_WRITTEN_UNITS = ("TiB", "TB", "GiB", "GB", "MiB", "MB", "KiB", "KB")
 
 
 class Seconds(float):
@@ -52,9 +53,9 @@ class Bytes(int):
         return cls(int(float(match[1]) * _BYTES[match[2]]))
 
     def written(self) -> str:
-        """Return the text that ``parse`` reads as this size, in the largest binary unit that divides it."""
-        units = ("TiB", "GiB", "MiB", "KiB")
-        unit = next((unit for unit in units if self and not self % _BYTES[unit]), "")
+        """Return the text that ``parse`` reads as this size, in the largest unit that divides it."""
+        units = [unit for unit in _WRITTEN_UNITS if self and not self % _BYTES[unit]]
+        unit = max(units, key=_BYTES.__getitem__, default="")
         return f"{self // _BYTES[unit]}{unit}"
 
 

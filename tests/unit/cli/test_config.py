@@ -49,3 +49,14 @@ def test_show_prints_what_is_in_force_without_secrets() -> None:
 
 def test_schema_prints_json() -> None:
     assert json.loads(run("schema").output)["title"] == "Configuration of Entrepot"
+
+
+def test_check_warns_of_a_budget_that_no_disk_here_has(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text(f"data: {tmp_path}\ncache: {{max_size: 900TiB}}\n")
+    result = CliRunner().invoke(main, ["config", "check", "--config", str(file)])
+    assert result.exit_code == 0
+    assert "cache.max_size" in result.stderr
+    assert "warning" in result.stderr
+    file.write_text(f"data: {tmp_path}\ncache: {{max_size: 2GiB}}\n")
+    assert CliRunner().invoke(main, ["config", "check", "--config", str(file)]).stderr == ""

@@ -16,7 +16,8 @@ def _status(**endpoint: Any) -> dict[str, Any]:
         "clock_ahead_seconds": None,
         "rate_limit": None,
     }
-    return {"status": "ready", "upstreams": [upstream], "cache": {"free": 9, "allowed": 10}}
+    cache = {"free": 9, "allowed": 10, "held": 5, "watermark": 9}
+    return {"status": "ready", "upstreams": [upstream], "cache": cache}
 
 
 def test_an_endpoint_that_answers_is_no_trouble() -> None:
@@ -28,3 +29,11 @@ def test_an_endpoint_that_failed_when_it_was_last_asked_is_told_whatever_its_sta
     (trouble,) = troubles(_status(state=state, last_failure="r.test accepts no connections"))
     assert trouble.startswith("r.test: http://r.test ")
     assert trouble.endswith(": r.test accepts no connections")
+
+
+def test_content_that_stays_above_the_watermark_is_told() -> None:
+    status = _status()
+    assert list(troubles(status)) == []
+    status["cache"]["held"] = 10
+    (trouble,) = troubles(status)
+    assert "unpin" in trouble

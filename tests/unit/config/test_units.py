@@ -62,7 +62,17 @@ def test_durations_are_written_in_the_largest_unit_that_divides_them(seconds: fl
 
 
 @pytest.mark.parametrize(
-    ("size", "text"), [(0, "0"), (1023, "1023"), (1536 << 20, "1536MiB"), (1 << 40, "1TiB")]
+    ("size", "text"),
+    [
+        (0, "0"),
+        (1023, "1023"),
+        (1536 << 20, "1536MiB"),
+        (1 << 40, "1TiB"),
+        (500_000_000, "500MB"),
+        (2_000_000_000_000, "2TB"),
+        (1_500, "1500"),
+        (64_000, "64KB"),
+    ],
 )
 def test_sizes_are_written_in_the_largest_unit_that_divides_them(size: int, text: str) -> None:
     assert Bytes(size).written() == text

@@ -39,6 +39,7 @@ class Evicted(Struct):
 class Cache(Struct):
     """Bytes `held` of those `allowed`, by the budget or the disk, with `free` bytes left on the disk.
 
+    Past the `watermark` eviction begins: what stays above it may not be evicted.
     Bytes `sent` to clients and `received` from upstreams are those of manifests and blobs; `version` is
     that of the program.
     """
@@ -46,6 +47,7 @@ class Cache(Struct):
     version: str
     held: int
     allowed: int
+    watermark: int
     free: int
     blobs: int
     manifest_requests: Served
@@ -63,6 +65,7 @@ async def get_cache(parts: TheParts) -> Cache:
         version=_VERSION,
         held=holdings.held,
         allowed=holdings.allowed,
+        watermark=holdings.watermark,
         free=holdings.free,
         blobs=holdings.blobs,
         manifest_requests=_served("manifest", parts),
