@@ -140,7 +140,7 @@ async def test_a_cancelled_callers_change_is_still_made(path: Path, metadata: Sq
 async def test_a_caller_cancelled_while_its_change_runs_takes_nothing_back(metadata: SqlMetadata) -> None:
     gate = Gate()
     running = asyncio.create_task(metadata._database.change(gate))
-    await asyncio.to_thread(gate.entered.wait, 10)
+    await asyncio.to_thread(gate.entered.wait, PATIENCE)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
@@ -213,7 +213,7 @@ async def test_look_ups_and_changes_fail_while_a_new_one_is_made_and_no_longer(d
         await damaged.check()
     gate = Gate()
     waiting = asyncio.create_task(damaged._database.change(gate))
-    await asyncio.to_thread(gate.entered.wait, 10)
+    await asyncio.to_thread(gate.entered.wait, PATIENCE)
     renewal = asyncio.create_task(damaged.renew())
     await _settle()
     with pytest.raises(MetadataFailed, match="new database"):
@@ -238,7 +238,7 @@ async def test_closing_does_not_wait_for_a_check(path: Path) -> None:
 
     event.listen(metadata._database._engine, "connect", hold)
     check = asyncio.create_task(metadata.check())
-    await asyncio.to_thread(gate.entered.wait, 10)
+    await asyncio.to_thread(gate.entered.wait, PATIENCE)
     await metadata.close()
     gate.open()
     with pytest.raises(MetadataFailed, match="interrupted"):

@@ -53,7 +53,7 @@ class SlowHasher:
 async def test_a_caller_who_is_cancelled_again_and_again_waits_for_its_thread(spool: FileSpool) -> None:
     hasher = SlowHasher()
     feeding = asyncio.ensure_future(spool.feed(hasher, 0, len(CONTENT)))
-    await asyncio.to_thread(hasher.entered.wait, 10)
+    await asyncio.to_thread(hasher.entered.wait, PATIENCE)
     for _ in range(3):
         feeding.cancel()
         await asyncio.sleep(0)
