@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 from tests.engine.conftest import MIB, Yard, take
@@ -16,8 +19,11 @@ from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import Spool
 from entrepot.ports.upstream import Inflow
 from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.testing.waiting import until
 
 CONTENT = random.Random(9).randbytes(2 * MIB + 77)
+
+T = TypeVar("T")
 
 
 class TightSpool:
@@ -110,14 +116,35 @@ async def test_a_blob_larger_than_the_room_is_not_even_begun(yard: Yard) -> None
     assert yard.held(source.digest) is None
 
 
+class Threads(ThreadPoolExecutor):
+    """Tells what its threads are at."""
+
+    def __init__(self) -> None:
+        super().__init__(8)
+        self.jobs: set[Future[Any]] = set()
+
+    def submit(self, work: Callable[..., T], /, *arguments: Any, **options: Any) -> Future[T]:
+        job = super().submit(work, *arguments, **options)
+        self.jobs.add(job)
+        job.add_done_callback(self.jobs.discard)
+        return job
+
+
 async def _leave_after(yard: Yard, steps: int) -> bool:
-    """Read, but be cancelled at the given step of the event loop; tell whether it came to that."""
+    """Read, but be cancelled at the given step of the event loop; tell whether it came to that.
+
+    To wait for a thread is one step, however slow the disk is and often the loop turns meanwhile.
+    """
+    yard.store._threads = threads = Threads()
     source = yard.add(CONTENT)
     reader = asyncio.ensure_future(yard.read(source))
     for _ in range(steps):
         if reader.done():
             break
+        waited_for = threads.jobs.copy()
         await asyncio.sleep(0)
+        if waited_for:
+            await until(partial(operator.ne, threads.jobs, waited_for), "a thread")
     was_cancelled = reader.cancel()
     await asyncio.wait([reader])
     return was_cancelled

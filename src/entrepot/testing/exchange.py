@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPConnection, IncompleteRead
 from types import TracebackType
@@ -46,13 +47,16 @@ class Download:
     ) -> None:
         """Send the request as it is, ``path`` verbatim, and wait for the head of the answer."""
         self._connection = HTTPConnection(urlsplit(url).netloc, timeout=within)
-        self._connection.putrequest(method, path, skip_accept_encoding=True)
-        for name, value in (headers or {}).items():
-            self._connection.putheader(name, value)
-        if body is not None:
-            self._connection.putheader("Content-Length", str(len(body)))
-        self._connection.endheaders(body)
-        self._response = self._connection.getresponse()
+        with ExitStack() as undo:
+            undo.callback(self._connection.close)
+            self._connection.putrequest(method, path, skip_accept_encoding=True)
+            for name, value in (headers or {}).items():
+                self._connection.putheader(name, value)
+            if body is not None:
+                self._connection.putheader("Content-Length", str(len(body)))
+            self._connection.endheaders(body)
+            self._response = self._connection.getresponse()
+            undo.pop_all()
         self.status = self._response.status
         self.headers = {name.lower(): value for name, value in self._response.getheaders()}
 

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import socket
+
 import pytest
 
 from entrepot.oci.digest import Digest
@@ -43,3 +45,14 @@ def test_an_answer_to_head_is_whole_without_a_body() -> None:
         digest = registry.content.add_blob("app", BLOB)
         reply = ask(registry.url, f"/v2/app/blobs/{digest}", method="HEAD")
     assert (reply.whole, reply.body) == (True, b"")
+
+
+def test_an_exchange_that_fails_is_closed_at_once() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        with pytest.raises(TimeoutError) as failure:
+            Download(f"http://127.0.0.1:{listener.getsockname()[1]}", "/", within=0.02)
+        connection, _ = listener.accept()
+        with connection, connection.makefile("rb") as received:
+            connection.settimeout(5)
+            assert received.read().startswith(b"GET / HTTP/1.1\r\n")
+    assert "timed out" in str(failure.value)
