@@ -34,6 +34,19 @@ async def test_known_parameters_are_taken_and_a_wrong_token_is_told_first(office
     assert (await office.ask("/api/v1/upstreams?nonsense=1")).status == 401
 
 
+@pytest.mark.parametrize(
+    ("query", "headers", "status"), [("x" * 20_000, {}, 414), ("", {"x": "y" * 100_000}, 431)]
+)
+async def test_what_the_server_does_not_read_is_refused_as_it_is_described(
+    office: Office, query: str, headers: dict[str, str], status: int
+) -> None:
+    reply = await office.ask(f"/api/v1/pins?{query}", headers=headers)
+    described = msgspec.json.decode((await office.ask("/api/v1/docs/openapi.json")).body)
+    assert reply.status == status
+    for operation in described["paths"]["/api/v1/pins"].values():
+        assert reply.headers["content-type"] in operation["responses"][str(status)]["content"]
+
+
 @pytest.mark.parametrize("path", ["/api/v1", "/api/v1/"])
 async def test_the_root_leads_to_the_description(office: Office, path: str) -> None:
     reply = await office.ask(path)

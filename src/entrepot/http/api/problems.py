@@ -48,6 +48,12 @@ class Problem(Struct, frozen=True):
     errors: list[Fault] = []
 
 
+class Unread(Struct, frozen=True):
+    """What the server says of a request that it does not read to its end, be it for the API or for a pull."""
+
+    errors: list[dict[str, str]]
+
+
 # An upstream's refusal is no 401 or 403: those would be about the caller's own token.
 FAILURES: dict[type[EntrepotError], tuple[HTTPStatus, str]] = {
     NotHere: (HTTPStatus.NOT_FOUND, "not-here"),
@@ -73,12 +79,21 @@ _MEANINGS = {
     HTTPStatus.GATEWAY_TIMEOUT: "The upstream did not answer in time.",
 }
 _ALWAYS = (400, 401, 403, 429, 503)
+_UNREAD = {
+    HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "The body is larger than the server takes.",
+    HTTPStatus.REQUEST_URI_TOO_LONG: "The path and its parameters are longer than the server takes.",
+    HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE: "The headers are larger than the server takes.",
+}
 UPSTREAM = (502, 504)
 
 
 def problems(*statuses: int) -> dict[int, ResponseSpec]:
     """Document the problems that a handler may answer with, beyond those that all may."""
-    return {
+    unread = {
+        int(status): ResponseSpec(Unread, description=meaning, generate_examples=False)
+        for status, meaning in _UNREAD.items()
+    }
+    return unread | {
         status: ResponseSpec(
             Problem,
             description=_MEANINGS[HTTPStatus(status)],
