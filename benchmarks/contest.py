@@ -56,6 +56,8 @@ class Contest:
         for _ in range(rounds):
             for name in (NGINX, ENTREPOT, REGISTRY):
                 self._note("cold", name, partial(self._cold_download, name))
+            for name in (NGINX, ENTREPOT):
+                self._note("cold tls", name, partial(self._cold_tls_download, name))
         for name in (ENTREPOT, REGISTRY):
             self._note("herd", name, partial(self._herd, name))
             self._note("first", name, partial(self._first_pull, name))
@@ -124,6 +126,14 @@ class Contest:
         if name == NGINX:
             return download_speed(self._nginx.upstream_url + path, size)
         with self._fresh(name) as cache:
+            return download_speed(cache.url + path, size)
+
+    def _cold_tls_download(self, name: str) -> float:
+        """As that, of an upstream that encrypts, as nearly all do."""
+        path, size, nginx = self._content.blob_path("cold"), self._content.size("cold"), self._nginx
+        if name == NGINX:
+            return download_speed(nginx.tls_url + path, size, authority=nginx.authority)
+        with self._fresh(name, {"endpoints": [nginx.tls_url], "ca_file": str(nginx.authority)}) as cache:
             return download_speed(cache.url + path, size)
 
     def _herd(self, name: str) -> float:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import time
+from pathlib import Path
 
 from benchmarks.content import MANIFEST_TYPE
 
@@ -30,9 +31,23 @@ def requests_per_second(url: str, seconds: int) -> float:
     return float(found[1])
 
 
-def download_speed(url: str, size: int, clients: int = 1) -> float:
-    """Download ``url`` whole by ``clients`` at once; return bytes per second of all together."""
-    command = ["curl", "--silent", "--show-error", "--output", "/dev/null", "--write-out", _OUTCOME, url]
+def download_speed(url: str, size: int, clients: int = 1, *, authority: Path | None = None) -> float:
+    """Download ``url`` whole by ``clients`` at once; return bytes per second of all together.
+
+    ``authority`` is the file of the certificate that a server with TLS must show.
+    """
+    trust = ["--http1.1", "--cacert", str(authority)] if authority else []
+    command = [
+        "curl",
+        "--silent",
+        "--show-error",
+        "--output",
+        "/dev/null",
+        "--write-out",
+        _OUTCOME,
+        *trust,
+        url,
+    ]
     started = time.perf_counter()
     processes = [subprocess.Popen(command, stdout=subprocess.PIPE, text=True) for _ in range(clients)]
     outcomes = [process.communicate(timeout=_LONGEST)[0].split() for process in processes]

@@ -8,7 +8,7 @@ from pathlib import Path
 from benchmarks.content import MANIFEST_TYPE, Content
 
 from entrepot.testing.ports import free_port
-from entrepot.testing.programs import Program, answers
+from entrepot.testing.programs import Program, answers, run
 
 __all__ = ["Nginx"]
 
@@ -32,6 +32,13 @@ http {{
   types {{ }}
   server {{
     listen 127.0.0.1:{static_port} backlog=1024;
+    access_log off;
+    {locations}
+  }}
+  server {{
+    listen 127.0.0.1:{tls_port} ssl backlog=1024;
+    ssl_certificate {folder}/certificate.pem;
+    ssl_certificate_key {folder}/key.pem;
     access_log off;
     {locations}
   }}
@@ -66,15 +73,19 @@ _LOCATIONS = """
 class Nginx(Program):
     """``url`` serves without a log, as the limit; ``upstream_url`` serves the same and counts.
 
+    ``tls_url`` is as ``url``, with a certificate that is its own ``authority``.
     ``collector_url`` takes whatever it is posted.
     """
 
     def __init__(self, folder: Path, content: Content) -> None:
         folder.mkdir()
-        static_port, upstream_port, collector_port = free_port(), free_port(), free_port()
+        static_port, upstream_port, tls_port, collector_port = (free_port() for _ in range(4))
         self.url = f"http://127.0.0.1:{static_port}"
         self.upstream_url = f"http://127.0.0.1:{upstream_port}"
+        self.tls_url = f"https://127.0.0.1:{tls_port}"
+        self.authority = folder / "certificate.pem"
         self.collector_url = f"http://127.0.0.1:{collector_port}"
+        _certify(folder)
         self._access_log = folder / "access.log"
         locations = _LOCATIONS.format(
             root=content.root, manifest_type=MANIFEST_TYPE, manifest=content.manifest
@@ -86,6 +97,7 @@ class Nginx(Program):
                 folder=folder,
                 static_port=static_port,
                 upstream_port=upstream_port,
+                tls_port=tls_port,
                 collector_port=collector_port,
                 locations=locations,
             )
@@ -106,3 +118,10 @@ class Nginx(Program):
 
     def _counted(self, part: str) -> list[str]:
         return [line for line in self._access_log.read_text().splitlines() if part in line]
+
+
+def _certify(folder: Path) -> None:
+    """Make a certificate as registries have them: of RSA, for the key's size is part of the handshake."""
+    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=upstream")
+    files = ("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem"))
+    run("openssl", "req", *new, "-addext", "subjectAltName=IP:127.0.0.1", *files)

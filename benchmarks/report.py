@@ -55,9 +55,11 @@ class Report:
 
     def _cells(self, row: Row) -> tuple[str, ...]:
         value = self._value(row, ENTREPOT)
-        bar = f"{'≥' if row.at_least else '≤'} {row.bar:g}"
+        shown = self._title(row), self._shown(row, REGISTRY), self._shown(row, ENTREPOT)
+        if row.bar is None:
+            return *shown, "", ""
         met = "yes" if row.is_met(value) else "**no**"
-        return self._title(row), self._shown(row, REGISTRY), self._shown(row, ENTREPOT), bar, met
+        return *shown, f"{'≥' if row.at_least else '≤'} {row.bar:g}", met
 
     def _shown(self, row: Row, contestant: str) -> str:
         value = self._value(row, contestant)
@@ -129,10 +131,10 @@ class Report:
             values = [self._value(row, contestant) or 0.0 for row in rows]
             bars = axes.barh(places, values, 0.36, label=contestant, color=_COLOURS[contestant])
             axes.bar_label(bars, fmt="%.2f", padding=3)
-        for number, row in enumerate(rows):
-            axes.plot(
-                [row.bar] * 2, [number, number + 0.38], color="#c53030", label=None if number else "bar"
-            )
+        marks = [(number, row.bar) for number, row in enumerate(rows) if row.bar is not None]
+        for number, bar in marks:
+            label = "bar" if number == marks[0][0] else None
+            axes.plot([bar] * 2, [number, number + 0.38], color="#c53030", label=label)
         axes.axvline(1.0, color="black", linewidth=0.8, linestyle=":")
         axes.set_yticks(range(len(rows)), [self._title(row) for row in rows])
         axes.set_xlabel("nginx = 1.0")
