@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
+from tests.unit.upstream.conftest import certify, server_context
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.ports.upstream import Upstream
@@ -24,6 +26,26 @@ class TestRegistry(UpstreamContract):
     async def upstream(self, content: RegistryContent) -> AsyncIterator[Upstream]:
         async with FakeRegistry(content, auth=BearerAuth()) as registry:
             settings = UpstreamSettings(endpoints=(registry.url,))
+            upstream = RegistryUpstream("fake.test", settings, VirtualClock(autojump=True), Metrics())
+            yield upstream
+            await upstream.close()
+
+
+class TestEncryptedRegistry(UpstreamContract):
+    """Over TLS, where even small blobs are taken from the socket."""
+
+    @pytest.fixture
+    def content(self) -> RegistryContent:
+        return RegistryContent()
+
+    @pytest.fixture
+    async def upstream(
+        self, content: RegistryContent, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> AsyncIterator[Upstream]:
+        monkeypatch.setattr("entrepot.upstream.aiohttp_transport._WORTH_DIVERTING_TLS", 1)
+        made = certify(tmp_path, "server")
+        async with FakeRegistry(content, tls=server_context(made)) as registry:
+            settings = UpstreamSettings(endpoints=(registry.url,), ca_file=made.certificate)
             upstream = RegistryUpstream("fake.test", settings, VirtualClock(autojump=True), Metrics())
             yield upstream
             await upstream.close()

@@ -17,6 +17,7 @@ from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.tls import TlsContexts, distrust
+from entrepot.upstream.tls_inflow import OpenTls, TlsInflow
 from entrepot.upstream.transport import Ask, Response
 
 __all__ = ["AiohttpTransport"]
@@ -24,6 +25,7 @@ __all__ = ["AiohttpTransport"]
 _READ_BUFFER = 512 << 10
 _HEADER_LIMIT = 32 << 10  # Signed URLs of object stores outgrow the 8 KiB that aiohttp allows.
 _WORTH_DIVERTING = 4 << 20  # As it costs a connection that others could use again.
+_WORTH_DIVERTING_TLS = 16 << 20  # Which is two round trips, and the work of a handshake.
 _HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
 
 
@@ -36,6 +38,8 @@ class AiohttpTransport:
         self._headers = _HEADERS if via is None else {**_HEADERS, "Via": via}
         self._timeouts = settings.timeouts
         self._proxy = settings.proxy
+        self._is_wrapped = (settings.proxy or "").lower().startswith("https:")
+        """What comes from a socket is then of the proxy's TLS, which is around that of the upstream."""
         self._tls = tls
         self._endpoint_hosts = endpoint_hosts
         self._session: aiohttp.ClientSession | None = None
@@ -45,7 +49,7 @@ class AiohttpTransport:
         host = urlsplit(ask.url).netloc
         with _translated(host):
             response = await self._head(ask, host)
-        answer = _AiohttpResponse(response, host, self._timeouts.read)
+        answer = _AiohttpResponse(response, host, self._timeouts.read, may_divert=not self._is_wrapped)
         try:
             yield answer
         finally:
@@ -99,7 +103,9 @@ class AiohttpTransport:
 
 
 class _AiohttpResponse:
-    def __init__(self, response: aiohttp.ClientResponse, host: str, read_timeout: float) -> None:
+    def __init__(
+        self, response: aiohttp.ClientResponse, host: str, read_timeout: float, *, may_divert: bool
+    ) -> None:
         self.status = response.status
         self.headers = _joined_headers(response)
         self._response = response
@@ -108,25 +114,40 @@ class _AiohttpResponse:
         self._inflow: SocketInflow | None = None
         self._host = host
         self._read_timeout = read_timeout
+        self._may_divert = may_divert
 
     def divert(self, length: int) -> SocketInflow | None:
         """Take the socket over from the library, behind what it has read of the body already."""
         transport = self._response.connection and self._response.connection.transport
         told = None if "transfer-encoding" in self.headers else self._response.content_length
-        is_worth_it = length - self._content.total_bytes >= _WORTH_DIVERTING
-        if not transport or told != length or not is_worth_it or not _can_be_left(transport):
+        if not transport or told != length or not self._can_be_left(transport, length):
             return None
         with suppress(OSError, aiohttp.ClientError):  # Whatever it is, reading on will meet it too.
             # Taking what has come may let the library read on, so it comes first; no event comes between.
             while chunk := self._content.read_nowait():
                 self._arrived.append(chunk)
-            left = length - self._content.total_bytes
-            descriptor = transport.get_extra_info("socket").fileno()
-            self._inflow = SocketInflow(descriptor, left, self._host, self._read_timeout)
+            self._inflow = self._take_over(transport, length - self._content.total_bytes)
             transport.pause_reading()
             # Else an answer that had the connection before, and is read only now, lets the library read on.
             transport.abort()
         return self._inflow
+
+    def _can_be_left(self, transport: asyncio.Transport, length: int) -> bool:
+        """Tell whether a connection can do without the library, and is worth it."""
+        left = length - self._content.total_bytes
+        if not self._may_divert or transport.is_closing():
+            return False
+        if transport.get_extra_info("sslcontext") is None:
+            return left >= _WORTH_DIVERTING
+        is_open = isinstance(transport.get_extra_info("ssl_object"), OpenTls)
+        return is_open and left >= _WORTH_DIVERTING_TLS
+
+    def _take_over(self, transport: asyncio.Transport, left: int) -> SocketInflow:
+        descriptor = transport.get_extra_info("socket").fileno()
+        tls = transport.get_extra_info("ssl_object")
+        if tls is None:
+            return SocketInflow(descriptor, left, self._host, self._read_timeout)
+        return TlsInflow(tls, descriptor, left, self._host, self._read_timeout)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         while self._arrived:
@@ -164,11 +185,6 @@ def _rest_before(error: Exception, content: aiohttp.StreamReader) -> bytes:
     rest = content.read_nowait()
     content.set_exception(error)
     return rest
-
-
-def _can_be_left(transport: asyncio.Transport) -> bool:
-    """Tell whether a connection can do without the library: one that is encrypted cannot."""
-    return not transport.is_closing() and transport.get_extra_info("sslcontext") is None
 
 
 def _joined_headers(response: aiohttp.ClientResponse) -> Mapping[str, str]:

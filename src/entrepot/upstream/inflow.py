@@ -18,6 +18,7 @@ class SocketInflow:
     """``left`` bytes that the socket ``descriptor`` will bring; nobody else may read from it any more.
 
     It works on a duplicate, which event loops agree to watch, and which outlives the one it is of.
+    Silence is that of the body: what else comes of an upstream does not break it.
     """
 
     def __init__(self, descriptor: int, left: int, host: str, read_timeout: float) -> None:
@@ -26,14 +27,19 @@ class SocketInflow:
         self._left = left
         self._host = host
         self._read_timeout = read_timeout
+        self._asked_at: float | None = None
         self._failure: UpstreamDown | None = None
 
     async def ready(self) -> bool:
         if self._failure is not None:
             raise self._failure
-        if self._left and not self._has_more(0):
+        now = asyncio.get_running_loop().time()
+        if self._asked_at is None:
+            self._asked_at = now
+        deadline = self._asked_at + self._read_timeout
+        if self._left and (now > deadline or not (self._holds_more() or self._has_more(0))):
             try:
-                async with asyncio.timeout(self._read_timeout):
+                async with asyncio.timeout_at(deadline):
                     await self._readable()
             except TimeoutError as error:
                 raise UpstreamTimeout(
@@ -47,27 +53,45 @@ class SocketInflow:
         if not most or self._failure is not None:
             return 0
         try:
-            count = self._receive(buffer, most)
+            count = self._take(buffer[:most])
         except BlockingIOError:
             return 0
         except OSError as error:
-            self._failure = UpstreamDown(f"{self._host} broke its answer off: {error.strerror}")
+            self._end(error)
             return 0
         if count == 0:
-            self._failure = UpstreamDown(f"{self._host} ended its answer too early")
+            self._end(None)
         self._left -= count
+        self._asked_at = None
         return count
-
-    def _receive(self, buffer: memoryview, most: int) -> int:
-        try:
-            return self._socket.recv_into(buffer, most)
-        except BlockingIOError:
-            if not self._has_more(_PATIENCE_MS):
-                raise
-            return self._socket.recv_into(buffer, most)
 
     def close(self) -> None:
         self._socket.close()
+
+    def _holds_more(self) -> bool:
+        """Tell whether something has come that the socket does not tell of any more."""
+        return False
+
+    def _take(self, buffer: memoryview) -> int:
+        """Return how many bytes of the body have come, 0 at an end.
+
+        Raises ``BlockingIOError`` when there are none, and ``OSError`` when there will be none.
+        """
+        return self._receive(buffer)
+
+    def _end(self, error: OSError | None) -> None:
+        """Note why nothing will come any more; what was noted first holds."""
+        if self._failure is None:
+            how = f"broke its answer off: {error.strerror}" if error else "ended its answer too early"
+            self._failure = UpstreamDown(f"{self._host} {how}")
+
+    def _receive(self, buffer: memoryview) -> int:
+        try:
+            return self._socket.recv_into(buffer)
+        except BlockingIOError:
+            if not self._has_more(_PATIENCE_MS):
+                raise
+            return self._socket.recv_into(buffer)
 
     def _has_more(self, patience_ms: int) -> bool:
         """Tell whether anything has come, be it the end."""

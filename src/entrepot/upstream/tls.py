@@ -7,6 +7,7 @@ import ssl
 
 from entrepot.config.certificates import load_authorities, load_pair
 from entrepot.config.schema import UpstreamSettings
+from entrepot.upstream.tls_inflow import open_up
 
 __all__ = ["TlsContexts", "distrust"]
 
@@ -56,11 +57,17 @@ def distrust(host: str, error: ssl.SSLCertVerificationError) -> str:
 
 @functools.cache
 def _system_context() -> ssl.SSLContext:
-    return ssl.create_default_context()
+    return _strict_context()
+
+
+def _strict_context() -> ssl.SSLContext:
+    context = ssl.create_default_context()
+    open_up(context)
+    return context
 
 
 def _trusting(settings: UpstreamSettings) -> ssl.SSLContext:
-    context = ssl.create_default_context()
+    context = _strict_context()
     if settings.ca_file:
         load_authorities(context, settings.ca_file)
     if settings.insecure_skip_verify:

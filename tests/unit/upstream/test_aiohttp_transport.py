@@ -3,19 +3,17 @@ from __future__ import annotations
 import asyncio
 import re
 import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from tests.unit.upstream.conftest import Certificate, certify, server_context
 
 from entrepot.errors import SettingsInvalid, UpstreamDown, UpstreamTimeout
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Tag
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_wire import Fault
-from entrepot.testing.waiting import PATIENCE
 from entrepot.upstream.registry import RegistryUpstream
 from entrepot.upstream.tls import distrust
 
@@ -23,41 +21,14 @@ Connect = Callable[..., RegistryUpstream]
 TAG = Tag("1")
 
 
-@dataclass(frozen=True)
-class Certificate:
-    certificate: str
-    key: str
-
-
-def _certify(folder: Path, name: str, of: str = "IP:127.0.0.1,DNS:localhost") -> Certificate:
-    """Make a certificate that signs itself, so that it is its own authority."""
-    made = Certificate(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
-    new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    who = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={of}"]
-    command = ["openssl", "req", *new, *who, "-keyout", made.key, "-out", made.certificate]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
-    return made
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return _certify(tmp_path_factory.mktemp("server"), "server")
-
-
 @pytest.fixture(scope="module")
 def client(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
-    return _certify(tmp_path_factory.mktemp("client"), "client")
-
-
-def _context(server: Certificate) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server.certificate, server.key)
-    return context
+    return certify(tmp_path_factory.mktemp("client"), "client")
 
 
 @pytest.fixture
 async def secure(server: Certificate) -> AsyncIterator[FakeRegistry]:
-    async with FakeRegistry(tls=_context(server)) as registry:
+    async with FakeRegistry(tls=server_context(server)) as registry:
         registry.content.add_image("app", "1")
         yield registry
 
@@ -66,16 +37,6 @@ async def test_a_certificate_of_a_listed_authority_is_trusted(
     secure: FakeRegistry, connect: Connect, server: Certificate
 ) -> None:
     assert await connect(secure.url, ca_file=server.certificate).tags("app") == ["1"]
-
-
-async def test_an_encrypted_body_is_left_to_the_library(
-    secure: FakeRegistry, connect: Connect, server: Certificate
-) -> None:
-    content = bytes(6 << 20)
-    digest = secure.content.add_blob("app", content)
-    async with connect(secure.url, ca_file=server.certificate).open_blob("app", digest) as blob:
-        assert blob.divert() is None
-        assert b"".join([chunk async for chunk in blob.chunks()]) == content
 
 
 async def test_a_body_read_late_takes_nothing_from_one_that_has_its_connection_by_now(
@@ -117,8 +78,8 @@ async def test_an_unknown_certificate_is_not_trusted_and_the_advice_is_ca_file(
 async def test_a_certificate_of_another_name_is_told_from_an_unknown_one(
     tmp_path: Path, connect: Connect
 ) -> None:
-    other = _certify(tmp_path, "other", of="DNS:elsewhere.test")
-    async with FakeRegistry(tls=_context(other)) as registry:
+    other = certify(tmp_path, "other", of="DNS:elsewhere.test")
+    async with FakeRegistry(tls=server_context(other)) as registry:
         with pytest.raises(UpstreamDown, match="is of another name"):
             await connect(registry.url, ca_file=other.certificate).tags("app")
 
@@ -138,7 +99,7 @@ async def test_any_certificate_will_do_where_verification_is_off(
 async def test_a_client_certificate_is_shown_to_the_endpoint_alone(
     connect: Connect, server: Certificate, client: Certificate
 ) -> None:
-    demanding = _context(server)
+    demanding = server_context(server)
     demanding.verify_mode = ssl.CERT_REQUIRED
     demanding.load_verify_locations(client.certificate)
     files = {"ca_file": server.certificate, "client_cert": client.certificate, "client_key": client.key}

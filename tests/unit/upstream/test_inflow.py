@@ -1,12 +1,12 @@
-"""Large downloads over plain connections, whose bytes are taken from the socket itself."""
+"""Large downloads whose bytes are taken from the socket itself, over plain connections and over TLS."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 
 import pytest
-from tests.unit.upstream.conftest import SHORT
+from tests.unit.upstream.conftest import SHORT, Certificate, server_context
 
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.oci.digest import Digest
@@ -24,6 +24,20 @@ Connect = Callable[..., RegistryUpstream]
 CONTENT = pattern("inflow", 6 << 20)
 SIZE = len(CONTENT)
 BLOCK = 1 << 20
+
+
+@pytest.fixture(params=["plain", "TLS"])
+async def registry(
+    request: pytest.FixtureRequest, server: Certificate, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[FakeRegistry]:
+    monkeypatch.setattr("entrepot.upstream.aiohttp_transport._WORTH_DIVERTING_TLS", 4 << 20)
+    async with FakeRegistry(tls=server_context(server) if request.param == "TLS" else None) as registry:
+        yield registry
+
+
+@pytest.fixture
+def upstream(registry: FakeRegistry, connect: Connect, server: Certificate) -> RegistryUpstream:
+    return connect(registry.url, ca_file=server.certificate)
 
 
 @pytest.fixture
@@ -113,9 +127,9 @@ async def test_a_body_that_breaks_off_is_a_broken_transfer_behind_what_came(
 
 
 async def test_silence_is_a_timeout_that_the_breaker_learns_of(
-    registry: FakeRegistry, connect: Connect, digest: Digest
+    registry: FakeRegistry, connect: Connect, digest: Digest, server: Certificate
 ) -> None:
-    upstream = connect(registry.url, patience=SHORT)
+    upstream = connect(registry.url, patience=SHORT, ca_file=server.certificate)
     registry.misbehave("blob", Fault(hang_after=0.5))
     with pytest.raises(UpstreamTimeout, match="fell silent"):
         await _download(upstream, digest)
