@@ -24,7 +24,7 @@ Case = schemathesis.Case[Any]
 IGNORED: list[Any] = [negative_data_rejection, ignored_auth]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(600)
 def test_every_answer_is_one_that_is_described(
     cache: CacheProgram, upstream: FakeRegistry, token: str
 ) -> None:
