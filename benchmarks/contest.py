@@ -18,7 +18,7 @@ from benchmarks.load import download_speed, download_together, requests_per_seco
 from benchmarks.nginx import Nginx
 from benchmarks.table import ENTREPOT, NGINX, REGISTRY
 from benchmarks.usage import peak_resident, proportional_size
-from benchmarks.watching import UNWATCHED, Collectors, measure_effort, watched
+from benchmarks.watching import UNWATCHED, Collectors, alone, watched
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.fake_registry import FakeRegistry
@@ -165,17 +165,20 @@ class Contest:
             self._note("on idle", ENTREPOT, partial(proportional_size, everything.pid))
             with self._fresh(ENTREPOT, **UNWATCHED) as nothing:
                 _manifest(nothing.url, self._content.tag_path)
-                for _ in range(5 * rounds):
+                requests_per_second(
+                    everything.url + self._content.tag_path, 1
+                )  # So that there is what to send.
+                for _ in range(6 * rounds):
                     self._note("watched", ENTREPOT, partial(self._watched_share, nothing, everything))
 
     def _watched_share(self, nothing: Cache, everything: Cache) -> float:
-        """Return the share of the answers for a second of a processor that watching leaves."""
-        without, with_all = (
-            measure_effort(cache, self._content.tag_path).seconds
-            for cache in (nothing, everything)
-            if isinstance(cache, CacheProgram)
-        )
-        return without / with_all
+        """Return which share of the speed is left."""
+        both = [cache for cache in (nothing, everything) if isinstance(cache, CacheProgram)]
+        speeds = []
+        for cache in both:
+            with alone(cache, both):
+                speeds.append(requests_per_second(cache.url + self._content.tag_path, 1))
+        return speeds[1] / speeds[0]
 
     # Before an upstream that counts and misbehaves.
 

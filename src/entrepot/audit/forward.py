@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
@@ -16,6 +17,8 @@ __all__ = ["Batch", "Forwarder", "Place", "Target"]
 _BATCH_BYTES = 256 << 10
 _REMEMBERED_BATCHES = 16
 """After a sudden end no more than these come twice: to remember each costs a tenth of sending it."""
+_SHARE = 0.01
+"""Of a processor: in a burst lines wait, and requests do not."""
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
 _LONGEST_CLOSE = 2.0
@@ -63,8 +66,13 @@ class Forwarder:
     What the files no longer keep by the time the target can be reached is lost to it, and counted.
     """
 
-    def __init__(self, name: str, folder: Path, target: Target, metrics: Metrics) -> None:
-        """``folder`` is that of the files; ``name`` tells targets apart."""
+    def __init__(
+        self, name: str, folder: Path, target: Target, metrics: Metrics, *, most_waiting: int
+    ) -> None:
+        """``folder`` is that of the files; ``name`` tells targets apart.
+
+        It takes its time until files of ``most_waiting`` bytes wait, and then none until all is sent.
+        """
         self._name = name
         self._folder = folder
         self._target = target
@@ -74,6 +82,8 @@ class Forwarder:
         self._progress = folder / f"{name}.sent"
         self._place = self._remembered()
         self._is_failing = False
+        self._most_waiting = most_waiting
+        self._hurries = False
         self._closing = threading.Event()
         # A daemon, so that a target that does not answer does not hold up the end of the process.
         self._thread = threading.Thread(target=self._run, name=f"audit-{name}", daemon=True)
@@ -98,14 +108,35 @@ class Forwarder:
     def _send_all(self) -> None:
         sent = 0
         try:
-            while not self._closing.is_set() and (batch := self._next_batch()):
+            began = time.thread_time()
+            while batch := self._next_batch():
                 self._send(batch)
                 sent += 1
                 if sent % _REMEMBERED_BATCHES == 0:
                     self._remember()
+                ended = time.thread_time()
+                if self._closing.wait((ended - began) * self._rest()):
+                    break
+                began = ended
         finally:
             if sent % _REMEMBERED_BATCHES:
                 self._remember()
+        self._hurries = False
+
+    def _rest(self) -> float:
+        """Return how many times as long as the work to rest: not at all before lines are removed unsent."""
+        if not self._hurries:
+            self._hurries = self._waiting() >= self._most_waiting
+        return 0.0 if self._hurries else 1 / _SHARE - 1
+
+    def _waiting(self) -> int:
+        """Return the size of the files from where it is on."""
+        size = 0
+        for path in audit_files(self._folder):
+            if path.name >= self._place.name:
+                with suppress(FileNotFoundError):
+                    size += path.stat().st_size
+        return size
 
     def _send(self, batch: Batch) -> None:
         self._target.send(batch)

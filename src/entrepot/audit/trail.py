@@ -48,7 +48,8 @@ class AuditTrail:
             self._kept = LineWriter(self._files.append, "audit", retries=True)
             self._kept.dropped = metrics.audit_dropped().inc
         self._forwarders = [
-            Forwarder(name, self._folder, target, metrics) for name, target in _targets(settings).items()
+            Forwarder(name, self._folder, target, metrics, most_waiting=settings.keep_size // 2)
+            for name, target in _targets(settings).items()
         ]
 
     @property

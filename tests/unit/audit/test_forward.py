@@ -60,11 +60,11 @@ def metrics() -> Metrics:
 
 
 @pytest.fixture
-def begin(tmp_path: Path, collector: Collector, metrics: Metrics) -> Iterator[Callable[[], Forwarder]]:
+def begin(tmp_path: Path, collector: Collector, metrics: Metrics) -> Iterator[Callable[..., Forwarder]]:
     started: list[Forwarder] = []
 
-    def begin() -> Forwarder:
-        started.append(Forwarder("webhook", tmp_path, collector, metrics))
+    def begin(most_waiting: int = 0) -> Forwarder:
+        started.append(Forwarder("webhook", tmp_path, collector, metrics, most_waiting=most_waiting))
         return started[-1]
 
     yield begin
@@ -100,6 +100,22 @@ def test_what_may_have_to_be_counted_is_shown_from_the_start(
     shown = metrics.render().decode()
     for name in ("forwarded_lines", "forward_failures", "forward_gaps"):
         assert f'entrepot_audit_{name}_total{{target="webhook"}} 0.0' in shown
+
+
+def test_it_takes_its_time_until_much_waits(
+    files: AuditFiles,
+    collector: Collector,
+    begin: Callable[..., Forwarder],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forward, "_SHARE", 1e-12)  # Whoever takes his time by that will not be seen again.
+    lines = _append(files, range(9))
+    forwarder = begin(most_waiting=1 << 20)
+    wait_until(lambda: bool(collector.lines), "the first")
+    forwarder.close()
+    assert len(collector.lines) < len(lines)
+    begin(most_waiting=sum(map(len, lines)) // 2)
+    _got(collector, lines)
 
 
 def test_a_restart_goes_on_where_it_was(
