@@ -4,11 +4,11 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
-from tests.unit.upstream.conftest import certify, server_context
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.ports.upstream import Upstream
 from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.certificates import certify, server_context
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_auth import BearerAuth
 from entrepot.testing.registry_content import RegistryContent

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import ssl
-import subprocess
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +10,7 @@ import pytest
 from entrepot.config.schema import TimeoutSettings, UpstreamSettings
 from entrepot.config.units import Seconds
 from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.certificates import Certificate, certify
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.virtual_clock import VirtualClock
 from entrepot.testing.waiting import PATIENCE
@@ -23,28 +20,6 @@ Connect = Callable[..., RegistryUpstream]
 
 SHORT = 1.0
 """Patience with what does not come, in seconds: what does come must come within it on a busy machine too."""
-
-
-@dataclass(frozen=True)
-class Certificate:
-    certificate: str
-    key: str
-
-
-def certify(folder: Path, name: str, of: str = "IP:127.0.0.1,DNS:localhost") -> Certificate:
-    """Make a certificate that signs itself, so that it is its own authority."""
-    made = Certificate(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
-    new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
-    who = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={of}"]
-    command = ["openssl", "req", *new, *who, "-keyout", made.key, "-out", made.certificate]
-    subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE)
-    return made
-
-
-def server_context(server: Certificate) -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(server.certificate, server.key)
-    return context
 
 
 @pytest.fixture(scope="session")

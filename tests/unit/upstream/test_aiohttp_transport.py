@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 
 import pytest
-from tests.unit.upstream.conftest import Certificate, certify, server_context
 
 from entrepot.errors import SettingsInvalid, UpstreamDown, UpstreamTimeout
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Tag
+from entrepot.testing.certificates import Certificate, certify, server_context
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_wire import Fault
 from entrepot.upstream.registry import RegistryUpstream

@@ -6,13 +6,14 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 
 import pytest
-from tests.unit.upstream.conftest import SHORT, Certificate, server_context
+from tests.unit.upstream.conftest import SHORT
 
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.oci.digest import Digest
 from entrepot.policy.breaker import Health
 from entrepot.ports.upstream import Inflow
 from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.certificates import Certificate, server_context
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
 from entrepot.testing.registry_wire import Fault

@@ -14,10 +14,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 import pytest
-from tests.unit.upstream.conftest import Certificate, server_context
 
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.ports.upstream import Inflow
+from entrepot.testing.certificates import Certificate, server_context
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.ports import free_port
 from entrepot.testing.waiting import PATIENCE
