@@ -75,7 +75,7 @@ def test_a_flipped_bit_is_found_and_the_next_pull_fetches_that_layer_alone(
 def test_the_cache_itself_finds_a_flipped_bit(
     folder: Path, launch: Callable[[CacheProgram], CacheProgram], upstream: FakeRegistry
 ) -> None:
-    settings = {"scrub": {"every": "1s", "rate": "1GiB"}}
+    settings = {"scrub": {"every": "10ms", "rate": "1GiB"}}  # Due at every start.
     cache = launch(CacheProgram(folder / "cache", {"docker.io": upstream.url}, cache=settings))
     upstream.content.add_image("library/app", "1", layers=LAYERS)
     _pull(cache)
