@@ -18,7 +18,8 @@ _BATCH_BYTES = 256 << 10
 _REMEMBERED_BATCHES = 16
 """After a sudden end no more than these come twice: to remember each costs a tenth of sending it."""
 _SHARE = 0.01
-"""Of a processor: in a burst lines wait, and requests do not."""
+_HURRIED_SHARE = 0.25
+"""Of a processor: in a burst lines wait, and requests do not, until so many wait that some might be lost."""
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
 _LONGEST_CLOSE = 2.0
@@ -71,7 +72,7 @@ class Forwarder:
     ) -> None:
         """``folder`` is that of the files; ``name`` tells targets apart.
 
-        It takes its time until files of ``most_waiting`` bytes wait, and then none until all is sent.
+        It takes its time until files of ``most_waiting`` bytes wait, and then less until all is sent.
         """
         self._name = name
         self._folder = folder
@@ -124,10 +125,10 @@ class Forwarder:
         self._hurries = False
 
     def _rest(self) -> float:
-        """Return how many times as long as the work to rest: not at all before lines are removed unsent."""
+        """Return how many times as long as the work to rest: little before lines are removed unsent."""
         if not self._hurries:
             self._hurries = self._waiting() >= self._most_waiting
-        return 0.0 if self._hurries else 1 / _SHARE - 1
+        return 1 / (_HURRIED_SHARE if self._hurries else _SHARE) - 1
 
     def _waiting(self) -> int:
         """Return the size of the files from where it is on."""
