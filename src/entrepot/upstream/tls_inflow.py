@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import ssl
-import threading
 from typing import Any, cast
 
 from entrepot.upstream.inflow import SocketInflow
@@ -12,16 +11,6 @@ from entrepot.upstream.inflow import SocketInflow
 __all__ = ["OpenTls", "TlsInflow", "open_up"]
 
 _BLOCK = 64 << 10
-
-_of_thread = threading.local()
-
-
-def _buffer() -> memoryview:
-    """Return the block of memory that this thread receives into."""
-    if not hasattr(_of_thread, "buffer"):
-        _of_thread.buffer = memoryview(bytearray(_BLOCK))
-    buffer: memoryview = _of_thread.buffer
-    return buffer
 
 
 class OpenTls(ssl.SSLObject):
@@ -54,6 +43,7 @@ class TlsInflow(SocketInflow):
     def __init__(self, tls: OpenTls, descriptor: int, left: int, host: str, read_timeout: float) -> None:
         super().__init__(descriptor, left, host, read_timeout)
         self._tls = tls
+        self._block = memoryview(bytearray(_BLOCK))
         self._is_dry = False
 
     def _holds_more(self) -> bool:
@@ -77,7 +67,6 @@ class TlsInflow(SocketInflow):
         return done
 
     def _decrypt(self, buffer: memoryview) -> int:
-        block = _buffer()
         while True:
             if self._holds_more():
                 try:
@@ -86,10 +75,10 @@ class TlsInflow(SocketInflow):
                     self._is_dry = True
                 finally:
                     self._answer()
-            count = self._receive(block)
+            count = self._receive(self._block)
             if not count:
                 return 0
-            self._tls.incoming.write(block[:count])
+            self._tls.incoming.write(self._block[:count])
             self._is_dry = False
 
     def _answer(self) -> None:
