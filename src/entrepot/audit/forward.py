@@ -133,11 +133,13 @@ class Forwarder:
     def _waiting(self) -> int:
         """Return the size of the files from where it is on."""
         size = 0
-        for path in audit_files(self._folder):
-            if path.name >= self._place.name:
-                with suppress(FileNotFoundError):
-                    size += path.stat().st_size
+        for path in self._files_ahead():
+            with suppress(FileNotFoundError):
+                size += path.stat().st_size
         return size
+
+    def _files_ahead(self) -> list[Path]:
+        return [path for path in audit_files(self._folder) if path.name >= self._place.name]
 
     def _send(self, batch: Batch) -> None:
         self._target.send(batch)
@@ -168,7 +170,7 @@ class Forwarder:
 
     def _ahead(self) -> list[Path]:
         """Return the files from where it is; tell of those that were removed before they were sent."""
-        ahead = [path for path in audit_files(self._folder) if path.name >= self._place.name]
+        ahead = self._files_ahead()
         if ahead and self._place.name and ahead[0].name != self._place.name:
             self._metrics.audit_forward_gaps(self._name).inc()
             log.warning("audit_lost_to_target", target=self._name, files_from=self._place.name)
