@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import re
 import signal
 import sys
 import tempfile
@@ -108,9 +107,7 @@ def _measure(cache: CacheProgram, path: str) -> Effort:
 
 
 def _forwarded(cache: CacheProgram) -> float:
-    told = ask(cache.url, "/metrics").body.decode()
-    counts = re.findall(r"^entrepot_audit_forwarded_lines_total\{.*\} (\S+)$", told, re.MULTILINE)
-    return sum(map(float, counts))
+    return sum(cache.values("entrepot_audit_forwarded_lines_total"))
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.eviction.population import SIZE, blob_of, populate, repository_of
+from benchmarks.usage import processor_seconds
 
 from entrepot.engine.eviction import Eviction
 from entrepot.engine.ledger import Ledger
@@ -26,7 +27,6 @@ from entrepot.metadata.sql import SqlMetadata
 from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
-from entrepot.testing.exchange import ask
 from entrepot.testing.programs import CacheProgram, run
 from entrepot.testing.virtual_clock import VirtualClock
 
@@ -143,9 +143,7 @@ def _start(cache: CacheProgram) -> tuple[float, float]:
     began = time.perf_counter()
     with cache:
         seconds = time.perf_counter() - began
-        # proc_pid_stat(5): behind the name, which may hold anything, user and system time are 12th and 13th.
-        fields = Path(f"/proc/{cache.pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
-    return seconds, sum(map(int, fields[11:13])) / os.sysconf("SC_CLK_TCK")
+        return seconds, processor_seconds(cache.pid)
 
 
 def _turns() -> float:
@@ -182,9 +180,7 @@ def _budget(cache: CacheProgram, size: int | None) -> None:
 
 
 def _evicted(cache: CacheProgram) -> float:
-    text = ask(cache.url, "/metrics").body.decode()
-    counts = re.findall(r"^entrepot_evictions_total\{.*\} (\S+)$", text, re.MULTILINE)
-    return sum(map(float, counts))
+    return sum(cache.values("entrepot_evictions_total"))
 
 
 def _p99(url: str) -> float:

@@ -201,11 +201,20 @@ class CacheProgram(Program):
     def reload(self) -> None:
         self.signal(signal.SIGHUP)
 
-    def wait_for_fills(self) -> None:
+    def series(self) -> dict[str, float]:
+        """Return all metrics: what names a series, its labels too, and its value."""
+        lines = ask(self.url, "/metrics").body.decode().splitlines()
+        pairs = (line.rsplit(" ", 1) for line in lines if line[0] != "#")
+        return {name: float(value) for name, value in pairs}
+
+    def values(self, metric: str) -> list[float]:
+        """Return the values of a metric, one for each combination of its labels."""
+        return [value for name, value in self.series().items() if name.partition("{")[0] == metric]
+
+    def wait_for_fills(self, within: float = PATIENCE) -> None:
         """Return when no fill runs: whoever reads has the last bytes before the disk has synced them."""
-        wait_until(self._has_no_fills, "the end of the fills")
+        wait_until(self._has_no_fills, "the end of the fills", within)
 
     def _has_no_fills(self) -> bool:
-        metrics = ask(self.url, "/metrics").body.decode().splitlines()
-        running = [line for line in metrics if line.startswith("entrepot_fills_running{")]
-        return bool(running) and all(line.endswith(" 0.0") for line in running)
+        running = self.values("entrepot_fills_running")
+        return bool(running) and not any(running)

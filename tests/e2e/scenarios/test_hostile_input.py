@@ -122,11 +122,6 @@ def test_what_is_no_request_gets_a_4xx_or_a_closed_connection_and_harms_nobody(
     assert ask(cache.url, "/v2/").status == 200
 
 
-def _series(cache: CacheProgram) -> dict[str, float]:
-    lines = ask(cache.url, "/metrics").body.decode().splitlines()
-    return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[0] != "#")}
-
-
 def test_nothing_that_clients_make_up_makes_another_series_of_metrics(cache: CacheProgram) -> None:
     seen = []
     for turn in ("one", "two"):
@@ -137,14 +132,14 @@ def test_nothing_that_clients_make_up_makes_another_series_of_metrics(cache: Cac
         ):
             for method in ("GET", turn.upper()):
                 ask(cache.url, path, method=method, headers={"User-Agent": turn, "Host": f"{turn}.example"})
-        seen.append(_series(cache).keys())
+        seen.append(cache.series().keys())
     assert seen[0] == seen[1]
 
 
 def test_what_is_no_request_is_counted(cache: CacheProgram) -> None:
     series = 'entrepot_refusals_total{status="400"}'
-    before = _series(cache).get(series, 0)
+    before = cache.series().get(series, 0)
     with socket.create_connection(("127.0.0.1", cache.port), timeout=PATIENCE) as connection:
         connection.sendall(b"nonsense\r\n\r\n")
         assert connection.recv(12) == b"HTTP/1.1 400"
-    assert _series(cache)[series] == before + 1
+    assert cache.series()[series] == before + 1

@@ -22,9 +22,8 @@ PATH = "/v2/library/app/manifests/1"
 
 
 def _dropped(cache: CacheProgram) -> float:
-    metrics = ask(cache.url, "/metrics").body.decode().splitlines()
-    (value,) = [line.split()[1] for line in metrics if line.startswith("entrepot_log_lines_dropped_total ")]
-    return float(value)
+    (value,) = cache.values("entrepot_log_lines_dropped_total")
+    return value
 
 
 def _has_grown(log: Path, size: int) -> bool:
