@@ -21,13 +21,13 @@ from threading import Event, Thread
 
 from benchmarks.content import MANIFEST_TYPE, REPOSITORY, Content, Sizes, write_manifest
 from benchmarks.nginx import Nginx
+from benchmarks.promises import Promise, as_table, broken
 from benchmarks.soak.folder import sizes
 from benchmarks.usage import peak_resident, processor_seconds
 
 from entrepot.oci.digest import Digest
 from entrepot.testing.exchange import Download, ask
 from entrepot.testing.programs import CacheProgram
-from entrepot.testing.waiting import wait_until
 
 _RESULTS = Path(__file__).parent / "results"
 _MIB = 1 << 20
@@ -35,6 +35,8 @@ _GIB = 1 << 30
 _MARK_EVERY = 64 * _MIB
 _PIECE = 1 * _MIB
 _SAMPLE_SECONDS = 0.5
+_LONGEST = 600.0
+"""Seconds: so many bytes are not synced at once."""
 _SLACK = 1.05
 _AGAIN = 64 * _MIB
 """Bytes that were on their way when the cache was killed come twice."""
@@ -70,20 +72,16 @@ class Figures:
     warm_is_right: bool = False
     load: float = 0.0
 
-    def promises(self) -> list[tuple[str, str, bool]]:
-        """Return what is claimed, what was found, and whether it holds."""
+    def promises(self) -> list[Promise]:
         fetched, most = self.fetched / self.size, self.most_on_disk / self.budget
         memory = self.most_memory / _MIB
+        hashed, room = f"SHA-256 of {self.size:,} bytes", f"at most {most:.3f} x the budget"
         return [
-            (
-                "It is right after a kill -9 in its middle",
-                f"SHA-256 of {self.size:,} bytes",
-                self.cold_is_right,
-            ),
-            ("It is right from the cache alone", f"SHA-256 of {self.size:,} bytes", self.warm_is_right),
-            ("Nothing is fetched twice", f"{fetched:.3f} x", self.fetched - self.size <= _AGAIN),
-            ("Older content makes room before it grows", f"at most {most:.3f} x the budget", most <= _SLACK),
-            (f"Memory stays below {_MEMORY} MiB", f"{memory:.0f} MiB", memory < _MEMORY),
+            Promise("It is right after a kill -9 in its middle", hashed, self.cold_is_right),
+            Promise("It is right from the cache alone", hashed, self.warm_is_right),
+            Promise("Nothing is fetched twice", f"{fetched:.3f} x", self.fetched - self.size <= _AGAIN),
+            Promise("Older content makes room before it grows", room, most <= _SLACK),
+            Promise(f"Memory stays below {_MEMORY} MiB", f"{memory:.0f} MiB", memory < _MEMORY),
         ]
 
     def lines(self) -> list[str]:
@@ -95,12 +93,7 @@ class Figures:
             "Written by `scripts/bench large-blob`. The cache is killed when half has come, and starts anew.",
             f"Of its budget of {self.budget / _GIB:.1f} GiB older content holds {self.older / _GIB:.1f} GiB.",
             "",
-            "| Promise | Found | Kept |",
-            "| --- | --- | --- |",
-            *(
-                f"| {claim} | {found} | {'yes' if kept else '**no**'} |"
-                for claim, found, kept in self.promises()
-            ),
+            *as_table(self.promises()),
             "",
             f"Cold: {self.cold:.0f} s ({cold:,.0f} MB/s), {self.cold_cpu:.0f} s of CPU.",
             f"The first byte after the kill came in {self.first_byte_after_kill:.1f} s.",
@@ -120,8 +113,8 @@ def main() -> None:
     (options.out / "large-blob.json").write_text(json.dumps(asdict(figures), indent=2) + "\n")
     (options.out / "large-blob.md").write_text("\n".join(figures.lines()) + "\n")
     print(*figures.lines(), sep="\n")
-    if broken := [claim for claim, _, kept in figures.promises() if not kept]:
-        sys.exit(f"not kept: {'; '.join(broken)}")
+    if claims := broken(figures.promises()):
+        sys.exit(f"not kept: {'; '.join(claims)}")
 
 
 def _measure(folder: Path, size: int) -> Figures:
@@ -145,7 +138,7 @@ def _carry(cache: CacheProgram, older: Blob, large: Blob, figures: Figures) -> N
         print("Pulling the manifest, and what is older ...")
         ask(cache.url, f"/v2/{REPOSITORY}/manifests/1", headers={"Accept": MANIFEST_TYPE})
         _pull(cache, older)
-        _wait_until_kept(cache)
+        cache.wait_for_fills(_LONGEST)
         print("Pulling the large one, to its middle ...")
         began = time.perf_counter()
         _pull(cache, large, until=large.size // 2)
@@ -155,12 +148,12 @@ def _carry(cache: CacheProgram, older: Blob, large: Blob, figures: Figures) -> N
     with cache:
         print("Pulling it whole ...")
         began = time.perf_counter()
-        with Download(cache.url, large.path, within=600) as download:
+        with Download(cache.url, large.path, within=_LONGEST) as download:
             download.read(1)
         figures.first_byte_after_kill = time.perf_counter() - began
         figures.cold_is_right = _pull(cache, large)
         figures.cold += time.perf_counter() - began
-        _wait_until_kept(cache)
+        cache.wait_for_fills(_LONGEST)
         _note_usage(cache, figures)
         print("Pulling it again ...")
         began = time.perf_counter()
@@ -171,20 +164,11 @@ def _carry(cache: CacheProgram, older: Blob, large: Blob, figures: Figures) -> N
 def _pull(cache: CacheProgram, blob: Blob, until: int | None = None) -> bool:
     """Read it to its end, or to a place in it; tell whether it is whole and its digest right."""
     hasher, left = hashlib.sha256(), blob.size if until is None else until
-    with Download(cache.url, blob.path, within=600) as download:
+    with Download(cache.url, blob.path, within=_LONGEST) as download:
         while left and (piece := download.read(min(_PIECE, left))):
             hasher.update(piece)
             left -= len(piece)
     return not left and hasher.hexdigest() == blob.digest.hex
-
-
-def _wait_until_kept(cache: CacheProgram) -> None:
-    """Wait for what a client has whole to be a blob: so many bytes are not synced at once."""
-
-    def is_kept() -> bool:
-        return "\nentrepot_cache_blobs 1" in ask(cache.url, "/metrics").body.decode()
-
-    wait_until(is_kept, "its blob", within=600)
 
 
 @contextmanager

@@ -5,22 +5,15 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.promises import Promise, as_table, broken
 from benchmarks.soak.run import MIB, Findings, Plan
 
 __all__ = ["Report"]
 
 _SLACK = 1.05
 _MEMORY_SLACK = 1.15
-
-
-@dataclass(frozen=True, slots=True)
-class Promise:
-    claim: str
-    found: str
-    is_kept: bool
 
 
 class Report:
@@ -32,7 +25,7 @@ class Report:
 
     @property
     def broken_promises(self) -> list[str]:
-        return [promise.claim for promise in self._promises if not promise.is_kept]
+        return broken(self._promises)
 
     def lines(self) -> list[str]:
         """Return it as Markdown."""
@@ -51,12 +44,7 @@ class Report:
                 f" killed {found.kills} times, stopped {found.stops} times."
             ),
             "",
-            "| Promise | Found | Kept |",
-            "| --- | --- | --- |",
-            *(
-                f"| {promise.claim} | {promise.found} | {'yes' if promise.is_kept else '**no**'} |"
-                for promise in self._promises
-            ),
+            *as_table(self._promises),
             "",
             f"Answers: {answers}. Bytes served without being fetched: {found.hit_ratio:.0%}.",
         ]
