@@ -7,8 +7,9 @@ from pathlib import Path
 
 from benchmarks.content import MANIFEST_TYPE, Content
 
+from entrepot.testing.certificates import certify
 from entrepot.testing.ports import free_port
-from entrepot.testing.programs import Program, answers, run
+from entrepot.testing.programs import Program, answers
 
 __all__ = ["Nginx"]
 
@@ -37,8 +38,8 @@ http {{
   }}
   server {{
     listen 127.0.0.1:{tls_port} ssl backlog=1024;
-    ssl_certificate {folder}/certificate.pem;
-    ssl_certificate_key {folder}/key.pem;
+    ssl_certificate {certificate};
+    ssl_certificate_key {key};
     access_log off;
     {locations}
   }}
@@ -83,9 +84,10 @@ class Nginx(Program):
         self.url = f"http://127.0.0.1:{static_port}"
         self.upstream_url = f"http://127.0.0.1:{upstream_port}"
         self.tls_url = f"https://127.0.0.1:{tls_port}"
-        self.authority = folder / "certificate.pem"
         self.collector_url = f"http://127.0.0.1:{collector_port}"
-        _certify(folder)
+        # Of RSA, as registries have them, for the key's size is part of the handshake.
+        made = certify(folder, "upstream", of="IP:127.0.0.1", key=["rsa:2048"])
+        self.authority = Path(made.certificate)
         self._access_log = folder / "access.log"
         locations = _LOCATIONS.format(
             root=content.root, manifest_type=MANIFEST_TYPE, manifest=content.manifest
@@ -98,6 +100,8 @@ class Nginx(Program):
                 static_port=static_port,
                 upstream_port=upstream_port,
                 tls_port=tls_port,
+                certificate=made.certificate,
+                key=made.key,
                 collector_port=collector_port,
                 locations=locations,
             )
@@ -118,10 +122,3 @@ class Nginx(Program):
 
     def _counted(self, part: str) -> list[str]:
         return [line for line in self._access_log.read_text().splitlines() if part in line]
-
-
-def _certify(folder: Path) -> None:
-    """Make a certificate as registries have them: of RSA, for the key's size is part of the handshake."""
-    new = ("-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", "-subj", "/CN=upstream")
-    files = ("-keyout", str(folder / "key.pem"), "-out", str(folder / "certificate.pem"))
-    run("openssl", "req", *new, "-addext", "subjectAltName=IP:127.0.0.1", *files)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,10 +20,15 @@ class Certificate:
     key: str
 
 
-def certify(folder: Path, name: str, of: str = "IP:127.0.0.1,DNS:localhost") -> Certificate:
-    """Make a certificate that signs itself, so that it is its own authority."""
+_ELLIPTIC = ("ec", "-pkeyopt", "ec_paramgen_curve:P-256")
+
+
+def certify(
+    folder: Path, name: str, of: str = "IP:127.0.0.1,DNS:localhost", *, key: Sequence[str] = _ELLIPTIC
+) -> Certificate:
+    """Make a certificate that signs itself, so that it is its own authority; ``key`` is of openssl-req(1)."""
     made = Certificate(str(folder / f"{name}.pem"), str(folder / f"{name}.key"))
-    new = ["-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
+    new = ["-x509", "-newkey", *key, "-nodes", "-days", "2"]
     who = ["-subj", f"/CN={name}", "-addext", f"subjectAltName={of}"]
     run("openssl", "req", *new, *who, "-keyout", made.key, "-out", made.certificate)
     return made

@@ -6,7 +6,6 @@ import os
 import random
 import socket
 import ssl
-import subprocess
 import threading
 from pathlib import Path
 
@@ -14,6 +13,7 @@ import pytest
 from tests.http.server.conftest import GET, Harbour, file_of, serving, settle
 
 from entrepot.http.server import Message, Receive, ResponseInvalid, Scope, Send, ShortFile
+from entrepot.testing.certificates import certify, server_context
 from entrepot.testing.waiting import PATIENCE
 
 SIZES = [1, 4096, (256 << 10), (256 << 10) + 1, 20 << 20]
@@ -22,19 +22,8 @@ SIZES = [1, 4096, (256 << 10), (256 << 10) + 1, 20 << 20]
 @pytest.fixture(scope="module")
 def tls(tmp_path_factory: pytest.TempPathFactory) -> tuple[ssl.SSLContext, ssl.SSLContext]:
     """A server's and a client's context over a certificate made for the occasion."""
-    folder = tmp_path_factory.mktemp("tls")
-    key, certificate = folder / "key.pem", folder / "certificate.pem"
-    command = (
-        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:prime256v1 -nodes -days 2 -subj /CN=cache"
-    )
-    subprocess.run(
-        [*command.split(), "-addext", "subjectAltName=DNS:cache", "-keyout", key, "-out", certificate],
-        check=True,
-        capture_output=True,
-    )
-    server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    server.load_cert_chain(certificate, key)
-    return server, ssl.create_default_context(cafile=str(certificate))
+    made = certify(tmp_path_factory.mktemp("tls"), "cache", of="DNS:cache")
+    return server_context(made), ssl.create_default_context(cafile=made.certificate)
 
 
 @pytest.mark.parametrize("size", SIZES)

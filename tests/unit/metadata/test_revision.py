@@ -98,6 +98,17 @@ async def test_every_older_schema_is_brought_up_to_date_and_keeps_what_it_holds(
     assert _execute(path, "SELECT upstream, blob_bytes FROM upstream_totals") == charged
 
 
+def _steps_and(folder: Path, *operations: str) -> Path:
+    """Copy the steps, and add one of these operations behind the last of them."""
+    shutil.copytree(revision._MIGRATIONS, folder)
+    upgrade = "\n".join(f"    {operation}" for operation in operations)
+    (folder / "versions/9000_more.py").write_text(
+        f'from alembic import op\n\nrevision = "9000"\ndown_revision = "{known_revisions()[-1]}"\n\n\n'
+        f"def upgrade() -> None:\n{upgrade}\n"
+    )
+    return folder
+
+
 def test_the_steps_are_numbered_in_the_order_they_run() -> None:
     configuration = Config()
     configuration.set_main_option("script_location", str(revision._MIGRATIONS))
@@ -113,13 +124,11 @@ def test_a_new_database_begins_with_what_the_steps_make() -> None:
 async def test_a_new_database_takes_the_steps_that_are_not_written_out(
     path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    steps = tmp_path / "steps"
-    shutil.copytree(revision._MIGRATIONS, steps)
-    (steps / "versions/9000_more.py").write_text(
-        f'from alembic import op\n\nrevision = "9000"\ndown_revision = "{known_revisions()[-1]}"\n\n\n'
-        'def upgrade() -> None:\n    op.execute("CREATE TABLE more (id INTEGER)")\n'
+    monkeypatch.setattr(
+        revision,
+        "_MIGRATIONS",
+        _steps_and(tmp_path / "steps", 'op.execute("CREATE TABLE more (id INTEGER)")'),
     )
-    monkeypatch.setattr(revision, "_MIGRATIONS", steps)
     await _make(path)
     assert _execute(path, "SELECT version_num FROM alembic_version") == [("9000",)]
     assert _execute(path, "SELECT count(*) FROM more") == [(0,)]
@@ -161,12 +170,7 @@ async def test_a_step_that_fails_leaves_the_database_as_it_was(
 ) -> None:
     await _make(path)
     newest = known_revisions()[-1]
-    steps = tmp_path / "100% steps"
-    shutil.copytree(revision._MIGRATIONS, steps)
-    (steps / "versions/9000_half.py").write_text(
-        f'from alembic import op\n\nrevision = "9000"\ndown_revision = "{newest}"\n\n\n'
-        'def upgrade() -> None:\n    op.drop_table("tags")\n    op.drop_table("absent")\n'
-    )
+    steps = _steps_and(tmp_path / "100% steps", 'op.drop_table("tags")', 'op.drop_table("absent")')
     monkeypatch.setattr(revision, "_MIGRATIONS", steps)
     with pytest.raises(MetadataFailed, match="absent"):
         SqlMetadata.open(path)
