@@ -13,8 +13,6 @@ __all__ = ["Landing"]
 _AHEAD = 8 << 20
 """How many bytes ahead a blob of unknown size reserves."""
 
-_SKIP = 64 << 10
-
 
 class Landing:
     """``present`` is what of the blob is here.  What is once here is never written again.
@@ -44,7 +42,7 @@ class Landing:
         """Write what comes next of a download, and return how far it got; raises ``StoreFailed``."""
         start, stop = next(self.present.gaps(offset, offset + most), (offset + most, 0))
         if start > offset:
-            return inflow.read_into(memoryview(bytearray(min(start - offset, _SKIP))))
+            return await self._spool.skip(inflow, start - offset)
         await self._make_room(stop - start, whole)
         count = await self._spool.receive(start, inflow, stop - start)
         self._land(start, start + count)

@@ -27,6 +27,9 @@ class NoSpool:
     async def receive(self, offset: int, inflow: Inflow, most: int) -> int:
         raise DiskFull(f"there is no spool for {most} bytes of {inflow} at {offset}")
 
+    async def skip(self, inflow: Inflow, most: int) -> int:
+        raise DiskFull(f"there is no spool that has {most} bytes of {inflow} already")
+
     async def feed(self, hasher: Any, start: int, stop: int) -> None:
         """Feed nothing: only the empty interval is ever here."""
 

@@ -65,6 +65,10 @@ class Spool(Protocol):
         """
         ...
 
+    async def skip(self, inflow: Inflow, most: int) -> int:
+        """Drop what comes next of a download, at most so many bytes; return how many."""
+        ...
+
     async def feed(self, hasher: Any, start: int, stop: int) -> None:
         """Update a ``hashlib`` object with the bytes of ``[start, stop)``."""
         ...

@@ -37,6 +37,10 @@ def _buffer() -> memoryview:
     return buffer
 
 
+def _skip(inflow: Inflow, most: int) -> int:
+    return inflow.read_into(_buffer()[:most])
+
+
 class FileSpool:
     """Implements ``ports.blobs.Spool``; blocking work runs in ``threads``.
 
@@ -77,6 +81,9 @@ class FileSpool:
 
     async def receive(self, offset: int, inflow: Inflow, most: int) -> int:
         return await self._run(self._receive, offset, inflow, most)
+
+    async def skip(self, inflow: Inflow, most: int) -> int:
+        return await self._run(_skip, inflow, most)
 
     async def feed(self, hasher: Any, start: int, stop: int) -> None:
         await self._run(self._feed, hasher, start, stop)

@@ -82,6 +82,14 @@ class BlobContract:
         assert sorted(again.present) == [(100, 155), (200, 145 + len(CONTENT))]
         await again.close()
 
+    async def test_what_is_skipped_of_a_download_is_written_nowhere(self, store: BlobStore) -> None:
+        spool, inflow = await store.spool(DIGEST), _Inflow(CONTENT)
+        assert await spool.skip(inflow, 4) == 4
+        assert inflow.rest == CONTENT[4:]
+        assert not spool.present
+        assert os.fstat(spool.fileno()).st_size == 0
+        await spool.close()
+
     async def test_a_closed_spool_is_there_to_be_resumed(self, store: BlobStore) -> None:
         spool = await store.spool(DIGEST)
         assert list(spool.present) == []

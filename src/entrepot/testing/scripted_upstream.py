@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import threading
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class _Inflow:
         return bool(self.come)
 
     def read_into(self, buffer: memoryview) -> int:
+        assert threading.current_thread() is not threading.main_thread(), "it may block the event loop"
         chunk, self.come = self.come[: len(buffer)], b""
         buffer[: len(chunk)] = chunk
         self.position += len(chunk)
