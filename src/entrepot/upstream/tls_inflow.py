@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import ssl
+from time import monotonic
 from typing import Any, cast
 
 from entrepot.upstream.inflow import SocketInflow
@@ -11,6 +12,8 @@ from entrepot.upstream.inflow import SocketInflow
 __all__ = ["OpenTls", "TlsInflow", "open_up"]
 
 _BLOCK = 64 << 10
+_PATIENCE = 0.05
+"""Seconds for which a thread stays with what comes in drops; then whoever waits for it judges the silence."""
 
 
 class OpenTls(ssl.SSLObject):
@@ -52,10 +55,10 @@ class TlsInflow(SocketInflow):
 
     def _take(self, buffer: memoryview) -> int:
         """Fill the buffer if that can be: a record has 16 KiB at most, and small writes cost more."""
-        done, count = 0, 1
+        done, count, until = 0, 1, monotonic() + _PATIENCE
         try:
             while done < len(buffer) and count:
-                count = self._decrypt(buffer[done:])
+                count = self._decrypt(buffer[done:], until)
                 done += count
         except BlockingIOError:
             if not done:
@@ -66,7 +69,8 @@ class TlsInflow(SocketInflow):
             self._end(None)
         return done
 
-    def _decrypt(self, buffer: memoryview) -> int:
+    def _decrypt(self, buffer: memoryview, until: float) -> int:
+        """Return how many bytes a record has brought; raise ``BlockingIOError`` where that takes too long."""
         while True:
             if self._holds_more():
                 try:
@@ -75,6 +79,8 @@ class TlsInflow(SocketInflow):
                     self._is_dry = True
                 finally:
                     self._answer()
+            if monotonic() > until:
+                raise BlockingIOError
             count = self._receive(self._block)
             if not count:
                 return 0

@@ -153,6 +153,29 @@ async def test_what_comes_without_bringing_any_of_the_body_is_silence(
     assert not received
 
 
+async def test_one_call_ends_though_drops_come_without_end(
+    ends: Ends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inflow, far, _ = ends
+    near, encrypted = inflow._socket, iter(far.encrypt(CONTENT[:16_000]))
+    calls = 0
+
+    class Dripping:
+        """Has one byte more at every look."""
+
+        def recv_into(self, buffer: memoryview) -> int:
+            nonlocal calls
+            calls += 1
+            buffer[0] = next(encrypted)
+            return 1
+
+    monkeypatch.setattr("entrepot.upstream.tls_inflow.monotonic", lambda: calls / 1000)
+    monkeypatch.setattr(inflow, "_socket", Dripping())
+    assert await asyncio.to_thread(inflow.read_into, memoryview(bytearray(70_000))) == 0
+    assert calls < 100
+    monkeypatch.setattr(inflow, "_socket", near)
+
+
 @dataclass
 class Conversation:
     """With OpenSSL's own server, which does what Python cannot when it is told to on its standard input."""
