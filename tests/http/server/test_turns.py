@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import os
 import random
+import socket
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 from tests.http.server.conftest import Harbour, file_of, serving, settle
 
 from entrepot.http.server import Receive, Scope, Send
+from entrepot.http.server.outlet import Outlet
+from entrepot.http.server.turns import Turns
+from entrepot.testing.waiting import PATIENCE
 
 
 def _say_what_is_in_memory(monkeypatch: pytest.MonkeyPatch, claim: Callable[[int, int], bool]) -> None:
@@ -50,6 +55,39 @@ async def test_whoever_needs_no_disk_does_not_wait_for_one_that_hangs(
         assert (await (await harbour.connect()).get("/ready")).body == content
         gate.set()
         assert (await stuck.answer()).body == bytes(1 << 20)
+
+
+class _Outlet:
+    gone = False
+
+
+@pytest.fixture
+def turns(tmp_path: Path) -> Iterator[tuple[Turns, int, int]]:
+    """Turns, a socket with room, and a file that is in memory."""
+    turns = Turns()
+    here, there = socket.socketpair()
+    with here, there, file_of(tmp_path, bytes(1 << 20)).open("rb") as file:
+        yield turns, here.fileno(), file.fileno()
+        turns.close()
+
+
+def test_a_socket_that_takes_nothing_is_let_go_though_it_seems_to_have_room(
+    turns: tuple[Turns, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("entrepot.http.server.turns.send_some", lambda *_: 0)
+    _say_what_is_in_memory(monkeypatch, lambda *_: True)
+    sender, socket, file = turns
+    assert sender.take(cast("Outlet", _Outlet()), socket, file, 0, 1 << 20).result(PATIENCE) == 0
+
+
+def test_what_cannot_be_watched_is_refused_and_others_are_served(
+    turns: tuple[Turns, int, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _say_what_is_in_memory(monkeypatch, lambda *_: True)
+    sender, socket, file = turns
+    with pytest.raises(OSError, match="not permitted"):
+        sender.take(cast("Outlet", _Outlet()), file, file, 0, 1000)  # A file is nothing that epoll watches.
+    assert sender.take(cast("Outlet", _Outlet()), socket, file, 0, 1000).result(PATIENCE) == 1000
 
 
 async def test_what_is_in_memory_in_part_arrives_whole(

@@ -57,8 +57,8 @@ class Turns:
         step = _Step(outlet, socket, file, offset, count, time.monotonic())
         step.done.set_running_or_notify_cancel()
         with self._lock:
-            self._steps[socket] = step
             self._epoll.register(socket, select.EPOLLOUT)
+            self._steps[socket] = step
             if not self._runs:
                 self._thread.submit(self._run)
                 self._runs = True
@@ -70,8 +70,10 @@ class Turns:
         while True:
             ready = self._epoll.poll(_PATIENCE)
             now = time.monotonic()
-            for socket, _ in ready:
-                self._give_turn(self._steps[socket], now)
+            with self._lock:
+                steps = [self._steps[socket] for socket, _ in ready]
+            for step in steps:
+                self._give_turn(step, now)
             if now - looked > _PATIENCE:
                 looked = now
                 self._let_go(now - _PATIENCE)
@@ -93,7 +95,8 @@ class Turns:
         step.offset += sent
         step.left -= sent
         step.sent += sent
-        step.moved = now
+        if sent:
+            step.moved = now
         if not step.left:
             self._end(step)
 
