@@ -131,8 +131,8 @@ class Forwarder:
         return 1 / (_HURRIED_SHARE if self._hurries else _SHARE) - 1
 
     def _waiting(self) -> int:
-        """Return the size of the files from where it is on."""
-        size = 0
+        """Return how many bytes of the files are ahead of where it is."""
+        size = -self._place.offset
         for path in self._files_ahead():
             with suppress(FileNotFoundError):
                 size += path.stat().st_size

@@ -42,13 +42,14 @@ class AuditTrail:
         self._folder = data / "audit" if settings.folder is None else Path(settings.folder)
         self._log = log
         self._style = style
-        self._files = AuditFiles(self._folder, _keeping(settings), now)
+        keeping = _keeping(settings)
+        self._files = AuditFiles(self._folder, keeping, now)
         self._kept: LineWriter | None = None
         if settings.enabled:
             self._kept = LineWriter(self._files.append, "audit", retries=True)
             self._kept.dropped = metrics.audit_dropped().inc
         self._forwarders = [
-            Forwarder(name, self._folder, target, metrics, most_waiting=settings.keep_size // 2)
+            Forwarder(name, self._folder, target, metrics, most_waiting=keeping.most_bytes // 2)
             for name, target in _targets(settings).items()
         ]
 

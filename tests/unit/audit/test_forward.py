@@ -118,6 +118,15 @@ def test_it_takes_its_time_until_much_waits(
     _got(collector, lines)
 
 
+def test_what_was_sent_waits_no_longer(
+    files: AuditFiles, collector: Collector, begin: Callable[..., Forwarder]
+) -> None:
+    lines = _append(files, range(2))  # Both in one file.
+    forwarder = begin()
+    _got(collector, lines)
+    wait_until(lambda: forwarder._waiting() == 0, "its account")
+
+
 def test_a_restart_goes_on_where_it_was(
     files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder]
 ) -> None:
