@@ -57,17 +57,21 @@ class Inspection:
         description = await asyncio.to_thread(describe_manifest, manifest.content)
         named = description.config
         config = await self._config(Digest.parse(named.digest)) if named is not None else None
-        held = {named.digest: self._held(repository, named.digest) for named in description.platforms}
+        held: dict[str, Held] = {}
+        for image in description.platforms:  # An index may name many, and one of them often.
+            if image.digest not in held:
+                held[image.digest] = await self._held(repository, image.digest)
         return Inspected(manifest, description, config, held)
 
-    def _held(self, repository: Repository, digest: str) -> Held:
+    async def _held(self, repository: Repository, digest: str) -> Held:
+        await asyncio.sleep(0)  # For others have their turn between two of many.
         try:
             manifest = self._find(repository, Digest.parse(digest))
         except InvalidDigest:
             return Held.NONE
         if manifest is None:
             return Held.NONE
-        description = describe_manifest(manifest.content)
+        description = await asyncio.to_thread(describe_manifest, manifest.content)
         config = [] if description.config is None else [description.config]
         blobs = [Digest.parse(content.digest) for content in (*config, *description.layers)]
         return Held.ALL if all(map(self._stored.is_stored, blobs)) else Held.PART

@@ -6,6 +6,7 @@ import pytest
 from tests.http.api.conftest import Office, problem
 
 from entrepot.oci.digest import Digest
+from entrepot.oci.image import ManifestDescription, describe_manifest
 from entrepot.testing.registry_content import Image
 
 CONFIG = {
@@ -76,6 +77,25 @@ async def test_an_index_tells_its_platforms(office: Office, image: Image) -> Non
     assert [row["platform"] for row in manifest["platforms"]] == [platform]
     assert [row["cached"] for row in manifest["platforms"]] == ["all"]
     assert (manifest["annotations"], manifest["image"]) == ({"a": "b"}, None)
+
+
+async def test_an_image_that_an_index_names_often_is_looked_at_once(
+    office: Office, image: Image, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    child = {"digest": str(image.digest), "size": 3, "mediaType": "application/x"}
+    index = json.dumps({"schemaVersion": 2, "manifests": [child] * 500}).encode()
+    office.registry.content.add_manifest("library/app", index, tag="often")
+    await office.pull("library/app/manifests/often")
+    described: list[bytes] = []
+
+    def describe(content: bytes) -> ManifestDescription:
+        described.append(content)
+        return describe_manifest(content)
+
+    monkeypatch.setattr("entrepot.engine.inspection.describe_manifest", describe)
+    manifest = await office.get(f"/manifests/often?repository={APP}")
+    assert [row["cached"] for row in manifest["platforms"]] == ["all"] * 500
+    assert described == [index, image.content]
 
 
 async def test_an_index_tells_how_much_of_each_image_is_here(office: Office, image: Image) -> None:
