@@ -102,4 +102,6 @@ def _resolved(wanted: AuditQuery, parts: Parts) -> AuditQuery:
         meant = read_repository(wanted.repository or "", parts.sites)
     except (ValidationException, UnknownUpstream):  # Old entries may be of an upstream that is no more.
         return structs.replace(wanted, upstream=host or wanted.upstream, repository=name)
+    if wanted.upstream not in (None, meant.upstream):
+        return wanted  # Of two upstreams at once there is nothing.
     return structs.replace(wanted, upstream=meant.upstream, repository=meant.name)
