@@ -50,7 +50,9 @@ class _Moment(click.ParamType[str]):
 
 @click.command()
 @api_options
-@click.option("--since", metavar="TIME", type=_Moment(), help="Not before: 1h ago, or 2026-01-31T12:00:00Z.")
+@click.option(
+    "--since", metavar="TIME", type=_Moment(), help="Not before: 1h for an hour ago, or 2026-01-31T12:00:00Z."
+)
 @click.option("--until", metavar="TIME", type=_Moment(), help="Not after.")
 @click.option(
     "--repository",
