@@ -7,6 +7,8 @@ import time
 
 __all__ = ["SystemClock"]
 
+_SHORTEST = 0.001
+
 
 class SystemClock:
     """Implements ``ports.clock.Clock``."""
@@ -18,4 +20,8 @@ class SystemClock:
         return time.monotonic()
 
     async def sleep(self, seconds: float) -> None:
+        """Sleep again where the event loop, which counts whole milliseconds, woke too early."""
+        end = time.monotonic() + seconds
         await asyncio.sleep(seconds)
+        if (left := end - time.monotonic()) > 0:
+            await self.sleep(max(left, _SHORTEST))

@@ -128,6 +128,7 @@ def test_a_cold_pull_makes_room_before_it_grows(start: Start, upstream: FakeRegi
         download.read(MIB // 2)
         assert before - du(cache.data) > 30 * MIB
     upstream.behave()
+    cache.wait_for_fills()  # Nobody reads any more: else what hangs would be waited for, as long as is set.
     _pull(cache, large)
     assert du(cache.data) <= BUDGET
 
