@@ -61,10 +61,11 @@ class LineWriter:
         closing = False
         while not closing:
             self._arrived.wait()
-            closing = self._closing.wait(_GATHER_SECONDS)
+            self._closing.wait(_GATHER_SECONDS)
             # Said before the lines are taken: one that comes in between wakes us once too often.
             self._arrived.clear()
             self._is_idle = True
+            closing = self._closing.is_set()  # Looked at last: what is cleared may be the news of it.
             while batch := self._take():
                 self._deliver(batch)
 

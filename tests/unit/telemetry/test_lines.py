@@ -66,6 +66,25 @@ def test_closing_writes_every_line_in_order() -> None:
     assert tally.lines == 0
 
 
+def test_an_end_that_comes_when_the_wait_for_more_lines_is_over_is_heard_of() -> None:
+    class Late(threading.Event):
+        """Is set just after somebody has waited for it in vain."""
+
+        def wait(self, timeout: float | None = None) -> bool:
+            del timeout
+            self.set()
+            writer._arrived.set()
+            return False
+
+    stream = BytesIO()
+    writer, _ = _writer(stream)
+    writer._closing = Late()
+    writer.put(b"line\n")
+    writer._thread.join(PATIENCE)
+    assert not writer._thread.is_alive()
+    assert stream.getvalue() == b"line\n"
+
+
 def test_lines_are_written_without_being_asked_for() -> None:
     stream = StuckStream()
     writer, _ = _writer(stream)
