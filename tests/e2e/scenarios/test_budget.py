@@ -147,7 +147,7 @@ def test_what_is_larger_than_the_budget_is_passed_through_and_nothing_goes_for_i
     for path in kept:
         _pull(cache, path)
     assert upstream.count("blob", "GET") == 0
-    assert "blob_passed_through" in cache.said()
+    wait_until(lambda: "blob_passed_through" in cache.said(), "a line of the log")
 
 
 def test_a_budget_that_is_lowered_is_reached_while_the_cache_serves(

@@ -16,6 +16,7 @@ from entrepot.testing.exchange import Reply, ask
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
 from entrepot.testing.ports import free_port
+from entrepot.testing.waiting import until
 
 LAYER = pattern("copies", 24 << 20)
 DIGEST = Digest.of(LAYER)
@@ -34,6 +35,8 @@ class Counted:
         """Return the answer, its bytes that were sent from Python and those that were sent by the kernel."""
         sent, by_kernel = self._server.bytes_sent, self._server.bytes_sent_by_sendfile
         reply = await asyncio.to_thread(ask, self._url, BLOB, headers=headers)
+        # What a thread has sent is counted when the event loop hears of it: perhaps after the client does.
+        await until(lambda: self._server.connections == 0, "the end of the answer")
         by_kernel = self._server.bytes_sent_by_sendfile - by_kernel
         return reply, self._server.bytes_sent - sent - by_kernel, by_kernel
 
