@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
 
-from entrepot.config.data_folder import find_data_folder
 from entrepot.config.schema import UpstreamSettings
 from entrepot.engine.scrub import Scrub
 from entrepot.jobs.clock import SystemClock
@@ -21,9 +21,8 @@ __all__ = ["holder_of", "scrubbing", "trying"]
 
 
 @asynccontextmanager
-async def scrubbing(data: str | None, pace: Pace) -> AsyncGenerator[tuple[Scrub, int]]:
+async def scrubbing(folder: Path, pace: Pace) -> AsyncGenerator[tuple[Scrub, int]]:
     """Open the content of a folder to be scrubbed, though a server may run on it; tell its size in bytes."""
-    folder = find_data_folder(data)
     async with AsyncExitStack() as ending:
         store = FilesystemBlobs(folder)
         ending.callback(store.close)

@@ -32,6 +32,10 @@ _LARGEST_PAGE = 500
 _TOKEN_REFUSED = (401, 403)
 # What is asked for in a wrong way, or by who may not: the command was used wrongly.  All else failed.
 _WRONG_USAGE = (400, *_TOKEN_REFUSED, 429)
+_HOW_TO_NAME_ONE = (
+    "name the folder of the cache with ENTREPOT_DATA, its configuration with --config,"
+    " or its address and its token with --url and --token-file"
+)
 
 
 class ApiFailed(click.ClickException):
@@ -136,7 +140,8 @@ class ApiClient:
             reason = f"has a certificate that is not trusted; see --ca-file: {error.verify_message}"
             raise ApiFailed(f"{self.url} {reason}") from error
         except (OSError, HTTPException, ValueError) as error:
-            reason = f"cannot be called: {error}; does the cache run there?"
+            told = getattr(error, "strerror", None) or error
+            reason = f"cannot be called: {told}; does the cache run there? See --url"
             raise ApiFailed(f"{self.url} {reason}") from error
 
     def _connection(self) -> HTTPConnection:
@@ -180,11 +185,26 @@ def token_of(settings: Settings, token_file: Path | None = None) -> str:
     if token_file is None and settings.admin.token is not None:
         return settings.admin.token.reveal()
     configured = Path(settings.admin.token_file) if settings.admin.token_file else None
+    path = token_file or configured or _made_token(settings)
     try:
-        path = token_file or configured or find_data_folder(settings.data) / _MADE_AT_FIRST_START
         return path.read_text(encoding="utf-8").strip()
-    except (SettingsInvalid, OSError, UnicodeDecodeError) as error:
-        raise ApiFailed(f"the administrator's token cannot be read: {error}; see --token-file") from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise ApiFailed(
+            f"the administrator's token in {path} cannot be read: {reason}; see --token-file"
+        ) from error
+
+
+def _made_token(settings: Settings) -> Path:
+    """Return where the cache keeps the token that it made for itself."""
+    try:
+        return find_data_folder(settings.data) / _MADE_AT_FIRST_START
+    except PermissionError as error:
+        raise ApiFailed(
+            f"{error.filename} may not be looked at: be its owner, or see --token-file"
+        ) from error
+    except SettingsInvalid as error:
+        raise ApiFailed(f"{error}; {_HOW_TO_NAME_ONE}") from error
 
 
 def _checked(url: str) -> SplitResult:

@@ -262,7 +262,6 @@ def _check_token(settings: Settings) -> Finding:
     try:
         own_client(settings, token_of(settings), within=_SECONDS).call("GET", "/cache")
     except ApiFailed as failed:
-        return warning(
-            "token", failed.message, "name the token of the cache that runs: admin.token_file, --token-file"
-        )
+        found, _, _ = failed.message.partition("; ")  # What follows names options of other commands.
+        return warning("token", found, "name the token of the cache that runs by admin.token_file")
     return fine("token", "the running cache takes the administrator's token")

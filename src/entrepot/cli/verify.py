@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import click
@@ -21,10 +22,12 @@ from entrepot.cli.api_client import connect
 from entrepot.cli.options import json_option, server_options
 from entrepot.cli.remote_scrub import RemoteScrub
 from entrepot.cli.selections import upstreams_of
+from entrepot.config.data_folder import find_data_folder
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
+from entrepot.config.schema import Settings
 from entrepot.engine.scrub import Finding, Kind, Scrub, Verdict
-from entrepot.errors import EntrepotError
+from entrepot.errors import EntrepotError, SettingsInvalid
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.reference import InvalidName, Repository, check_hosted_name, split_host
 from entrepot.policy.routing import UpstreamTable, resolve
@@ -113,9 +116,18 @@ async def _opened(data: str | None, server: dict[str, Any], pace: Pace) -> Async
         yield _Opened(RemoteScrub(api, pace), None, lambda text: _named(text, upstreams_of(api)))
         return
     settings = load_settings(server["file"], os.environ, {} if data is None else {"data": data})
-    async with scrubbing(settings.data, pace) as (local, size):
+    async with scrubbing(_folder(settings), pace) as (local, size):
         upstreams = UpstreamTable.build(settings.upstreams, {}, settings.default_upstream)
         yield _Opened(local, size, partial(_named, upstreams=upstreams))
+
+
+def _folder(settings: Settings) -> Path:
+    try:
+        return find_data_folder(settings.data)
+    except SettingsInvalid as invalid:
+        raise SettingsInvalid(
+            f"{invalid}; name its folder with --data, or its address with --url"
+        ) from invalid
 
 
 def _named(text: str, upstreams: UpstreamTable) -> Repository:

@@ -38,14 +38,14 @@ def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, l
 def find_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, local: Path = _HERE) -> Path:
     """Return the folder that holds a cache, of those that ``prepare_data_folder`` would prepare.
 
-    Raises ``SettingsInvalid`` where there is none.
+    Raises ``SettingsInvalid`` where there is none; how another is named, its caller knows.
     """
     folders = [Path(configured)] if configured is not None else [system, local]
     for folder in folders:
         if _holds_cache(folder):
             return folder
     named = " nor ".join(str(folder.absolute()) for folder in folders)
-    raise SettingsInvalid(f"data: no cache in {named}; name its folder with --data or ENTREPOT_DATA")
+    raise SettingsInvalid(f"data: no cache in {named}")
 
 
 def is_writable(folder: Path) -> bool:

@@ -40,7 +40,7 @@ def test_no_cache_at_the_url_is_told_in_one_line(
 ) -> None:
     result = desk.run(*arguments, *as_json, "--url", "http://127.0.0.1:9")
     assert (result.exit_code, result.stdout) == (2, "")
-    expected = "Error: http://127.0.0.1:9 cannot be called: [Errno 111] Connection refused; does the cache run there?\n"
+    expected = "Error: http://127.0.0.1:9 cannot be called: Connection refused; does the cache run there? See --url\n"
     assert result.stderr == expected
 
 

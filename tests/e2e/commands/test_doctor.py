@@ -18,3 +18,4 @@ def test_a_token_of_another_cache_is_told(desk: Desk, tmp_path: Path) -> None:
     (tmp_path / "token").write_text("another")
     result = desk.run("doctor", "--offline", ENTREPOT_ADMIN__TOKEN_FILE=str(tmp_path / "token"))
     assert "warning  token: this token is not known here" in result.stdout
+    assert "--token-file" not in result.stdout, "doctor has no such option"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -8,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from entrepot.cli.api_client import ApiClient, ApiFailed, connect
+from entrepot.cli.main import main
 
 Connect = Callable[..., ApiClient]
 
@@ -41,13 +44,23 @@ def test_the_cache_that_is_configured_is_called_where_it_listens(
     assert configured(listen=listen)._url.geturl() == url
 
 
+def test_how_a_cache_is_named_is_told_in_terms_that_commands_take(tmp_path: Path) -> None:
+    result = CliRunner(env={"ENTREPOT_DATA": str(tmp_path)}).invoke(main, ["status"])
+    assert (result.exit_code, result.stdout) == (2, "")
+    advised = set(re.findall(r"--[a-z-]+", result.stderr))
+    assert advised == {"--config", "--url", "--token-file"}
+    assert "ENTREPOT_DATA" in result.stderr
+
+
 def test_the_token_is_read_from_where_it_was_made(tmp_path: Path) -> None:
     file = tmp_path / "entrepot.yaml"
     file.write_text(json.dumps({"data": "."}))
-    with pytest.raises(ApiFailed, match=r"no cache in .*; see --token-file"):
+    with pytest.raises(
+        ApiFailed, match=rf"no cache in {tmp_path}; name the folder of the cache with ENTREPOT_DATA"
+    ):
         connect(file, None, None, None)
     (tmp_path / "entrepot.db").touch()
-    with pytest.raises(ApiFailed, match=r"admin-token.*; see --token-file"):
+    with pytest.raises(ApiFailed, match=r"admin-token cannot be read: No such file.*; see --token-file"):
         connect(file, None, None, None)
     (tmp_path / "admin-token").write_text("made\n")
     assert connect(file, None, None, None)._token.split() == ["made"]

@@ -134,5 +134,5 @@ def test_a_folder_without_a_cache_is_refused_and_stays_empty(tmp_path: Path) -> 
     empty.mkdir()
     result = CliRunner().invoke(main, ["verify", "--data", str(empty)])
     assert result.exit_code == 2
-    assert f"no cache in {empty}" in result.stderr
+    assert f"no cache in {empty}; name its folder with --data" in result.stderr
     assert list(empty.iterdir()) == []
