@@ -49,6 +49,7 @@ __all__ = [
 
 N = TypeVar("N", float, Amount)
 
+_PORTS = "the port from 1 to 65535"
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
 
@@ -57,7 +58,7 @@ def parse_listen(text: str) -> tuple[str | None, int]:
     """Split ``HOST:PORT``; the host is ``None`` where the text is ``:PORT``: every address."""
     match = re.fullmatch(r"(\[[^\s\[\]]+\]|[^\s:/\[\]]*):([0-9]{1,5})", text)
     if match is None or int(match[2]) > 65535:
-        raise ValueError("expected HOST:PORT, [IPV6]:PORT or :PORT")
+        raise ValueError("expected HOST:PORT, [IPV6]:PORT or :PORT, the port from 0 to 65535")
     return match[1].strip("[]") or None, int(match[2])
 
 
@@ -131,8 +132,11 @@ def check_positive(value: N, _folder: Path) -> N:
 
 def check_host(text: str, _folder: Path) -> str:
     match = _HOST.fullmatch(text)
-    if match is None or int(match["port"] or 0) > 65535:
-        raise ValueError("expected a host in lower case, with or without a port, such as cache.example:5000")
+    expected = "expected a host in lower case, with or without a port, such as cache.example:5000"
+    if match is None:
+        raise ValueError(expected)
+    if int(match["port"] or 0) > 65535:
+        raise ValueError(f"{expected}, {_PORTS}")
     return text
 
 
@@ -165,11 +169,8 @@ def check_proxy(text: str, _folder: Path) -> str:
 
 def check_syslog(text: str, _folder: Path) -> str:
     expected = "expected udp://HOST:PORT, tcp://HOST:PORT or unix:///PATH"
-    try:
-        url = urlsplit(text)
-        is_remote = url.scheme in ("udp", "tcp") and url.hostname and url.port and not url.path
-    except ValueError as error:
-        raise ValueError(expected) from error
+    url, port = _split(text, expected)
+    is_remote = url.scheme in ("udp", "tcp") and url.hostname and port and not url.path
     is_local = url.scheme == "unix" and not url.netloc and url.path
     if not is_remote and not is_local:
         raise ValueError(expected)
@@ -218,11 +219,22 @@ def _resolve(text: str, folder: Path) -> Path:
 
 
 def _split_url(text: str, expected: str) -> SplitResult:
-    try:
-        url = urlsplit(text)
-        port = url.port
-    except ValueError as error:
-        raise ValueError(expected) from error
-    if url.scheme not in ("http", "https") or not url.hostname or port == 0 or re.search(r"[\s\\]", text):
+    url, _ = _split(text, expected)
+    if url.scheme not in ("http", "https") or not url.hostname or re.search(r"[\s\\]", text):
         raise ValueError(expected)
     return url
+
+
+def _split(text: str, expected: str) -> tuple[SplitResult, int | None]:
+    """Split a URL, and off its port, if it names one."""
+    try:
+        url = urlsplit(text)
+    except ValueError as error:
+        raise ValueError(expected) from error
+    try:
+        port = url.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError(f"{expected}, {_PORTS}")
+    return url, port

@@ -139,7 +139,7 @@ upstreams:
   quay.io: yes
 """
     assert complaints(text) == [
-        'entrepot.yaml:1: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, found "5000"',
+        'entrepot.yaml:1: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, the port from 0 to 65535, found "5000"',
         "entrepot.yaml:2: cach: no such setting; did you mean cache?",
         'entrepot.yaml:3: cache.max_size: expected more than zero, found "0"',
         'entrepot.yaml:3: cache.memory: expected a size like 64KiB, 500MB or 200GiB, found "lots"',
@@ -210,7 +210,7 @@ upstreams:
         ),
         (
             "listen: " + "x" * 99,
-            f'entrepot.yaml:1: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, found "{"x" * 60}..."',
+            f'entrepot.yaml:1: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, the port from 0 to 65535, found "{"x" * 60}..."',
         ),
     ],
 )
@@ -310,7 +310,7 @@ upstreams:
 def test_the_command_line_is_named_where_it_is_wrong(complaints: Complaints) -> None:
     told = complaints("", {}, {"upstreams": {"Hub!": {"endpoints": ["a"]}}, "listen": "x"})
     assert sorted(told) == [
-        'command line: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, found "x"',
+        'command line: listen: expected HOST:PORT, [IPV6]:PORT or :PORT, the port from 0 to 65535, found "x"',
         'command line: upstreams.Hub!.endpoints[0]: expected a URL such as https://registry.example, found "a"',
         'command line: upstreams.Hub!: expected a host in lower case, with or without a port, such as cache.example:5000, found "Hub!"',
     ]
