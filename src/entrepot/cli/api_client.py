@@ -22,6 +22,7 @@ from entrepot.config.forms import parse_listen
 from entrepot.config.load import load_settings
 from entrepot.config.schema import Settings
 from entrepot.errors import SettingsInvalid
+from entrepot.http.api.prefix import PREFIX
 
 __all__ = ["Answer", "ApiClient", "ApiFailed", "NotDone", "connect", "own_client", "token_of"]
 
@@ -105,7 +106,7 @@ class ApiClient:
         }
         content = None if body is None else msgspec.json.encode(body)
         told = urlencode({name: value for name, value in (query or {}).items() if value not in (None, "")})
-        target = f"/api/v1{path}{'?' if told else ''}{told}"
+        target = f"{PREFIX}{path}{'?' if told else ''}{told}"
         return self._ask(method, target, content, given)
 
     def rows(

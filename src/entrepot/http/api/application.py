@@ -34,12 +34,12 @@ from entrepot.http.api.page import BrowsablePage
 from entrepot.http.api.paging import read_paging
 from entrepot.http.api.parameters import OnlyKnownParameters
 from entrepot.http.api.parts import Parts
+from entrepot.http.api.prefix import PREFIX
 from entrepot.http.api.problems import EXCEPTION_HANDLERS
 from entrepot.http.server.asgi import ASGIApp
 
-__all__ = ["PREFIX", "build_api"]
+__all__ = ["build_api"]
 
-PREFIX = "/api/v1"
 _NOUNS = (
     upstreams,
     repositories,

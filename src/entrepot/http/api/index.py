@@ -7,6 +7,8 @@ from importlib.metadata import version
 from litestar import get
 from msgspec import Struct
 
+from entrepot.http.api.prefix import PREFIX
+
 __all__ = ["HANDLERS"]
 
 
@@ -22,7 +24,7 @@ class Index(Struct):
 @get("/", include_in_schema=False)
 async def get_index() -> Index:
     """Tell where the API is described; that needs no token, and is itself no part of what is described."""
-    docs = "/api/v1/docs"
+    docs = f"{PREFIX}/docs"
     return Index("entrepot", version("entrepot"), docs, f"{docs}/openapi.json")
 
 
