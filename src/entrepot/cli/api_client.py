@@ -250,9 +250,9 @@ def _stranger(status: int) -> str:
 
 
 def _complaint(problem: dict[str, Any]) -> str:
-    """Say what a problem document says."""
+    """Say what a problem document says: its faults, which the detail sums up, or that where it has none."""
     faults = [f"{fault.get('key') or 'request'}: {fault['message']}" for fault in problem.get("errors", ())]
-    return "\n".join([str(problem.get("detail") or problem.get("title")), *faults])
+    return "\n".join(faults) or str(problem.get("detail") or problem.get("title"))
 
 
 def _own_url(settings: Settings) -> str:

@@ -15,10 +15,11 @@ from entrepot.config.schema import (
     SyncSettings,
     UpstreamSettings,
 )
-from entrepot.config.tree import Node, Problem, did_you_mean
+from entrepot.config.tree import Node, Problem
 from entrepot.config.units import Bytes
 from entrepot.errors import SettingsInvalid
 from entrepot.policy.retention import Pin, likely_pin
+from entrepot.policy.spelling import did_you_mean
 
 __all__ = ["check_settings"]
 

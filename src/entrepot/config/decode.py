@@ -11,8 +11,9 @@ from entrepot.config.forms import hide_userinfo
 from entrepot.config.kinds import SETTINGS, Kind, expected, fields_of, kind_of
 from entrepot.config.schema import Settings
 from entrepot.config.secret import HIDDEN, Secret
-from entrepot.config.tree import Node, Problem, did_you_mean
+from entrepot.config.tree import Node, Problem
 from entrepot.config.units import Amount, Bytes, Percent, Seconds
+from entrepot.policy.spelling import did_you_mean
 
 __all__ = ["decode_settings"]
 

@@ -11,7 +11,8 @@ from msgspec import inspect
 from entrepot.config.document import read_document
 from entrepot.config.kinds import SETTINGS, Kind, fields_of, kind_of, member_of
 from entrepot.config.schema import UpstreamSettings
-from entrepot.config.tree import Node, Place, Problem, did_you_mean, merge
+from entrepot.config.tree import Node, Place, Problem, merge
+from entrepot.policy.spelling import did_you_mean
 
 __all__ = [
     "CA_VARIABLE",

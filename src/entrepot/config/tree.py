@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from difflib import get_close_matches
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from msgspec import Struct
 
-__all__ = ["Node", "Place", "Problem", "did_you_mean", "merge", "plant"]
+__all__ = ["Node", "Place", "Problem", "merge", "plant"]
 
 
 class Place(Struct, frozen=True):
@@ -72,10 +71,3 @@ def plant(value: object, place: Place) -> Node:
     if isinstance(value, Sequence):
         return Node(tuple(plant(child, place) for child in value), place)
     return Node(str(value), place)
-
-
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``"; did you mean ...?"`` where a known word is much like this one, else nothing."""
-    words = {other.lower(): other for other in known}
-    close = get_close_matches(word.lower(), words, n=1)
-    return f"; did you mean {words[close[0]]}?" if close else ""

@@ -12,6 +12,7 @@ from entrepot.policy.access import PullRules, may_pull
 from entrepot.policy.freshness import TagRules
 from entrepot.policy.retention import RetentionRules
 from entrepot.policy.routing import UpstreamTable
+from entrepot.policy.spelling import did_you_mean
 from entrepot.ports.upstream import Upstream
 
 __all__ = ["Site", "Sites"]
@@ -39,8 +40,12 @@ class Sites:
         """Find the site of an upstream by the name that it is configured by."""
         site = self._sites.get(upstream)
         if site is None:
-            raise UnknownUpstream(f"{upstream} is not an upstream of this cache")
+            raise self.unknown(upstream)
         return site
+
+    def unknown(self, host: str) -> UnknownUpstream:
+        """Say that a host is none of the upstreams, and which one was meant if that is likely."""
+        return UnknownUpstream(f"{host} is not an upstream of this cache{did_you_mean(host, self._sites)}")
 
     def names(self) -> list[str]:
         """Return the names of all upstreams, in the order of the configuration."""

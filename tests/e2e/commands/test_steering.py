@@ -135,7 +135,7 @@ def test_pins_are_set_listed_and_removed(desk: Desk) -> None:
     ("arguments", "exit_code", "complaint"),
     [
         (("pin", "absent.test/a"), 1, "absent.test is not an upstream of this cache"),
-        (("pin", "two words"), 2, "pattern: expected repository or repository:tag"),
+        (("pin", "two words"), 2, "pattern: expected a repository or repository:tag"),
         (("pin", f"a@sha256:{'0' * 64}"), 2, "found the digest of"),
         (("pin", "--remove"), 2, "expected an IMAGE that is pinned"),
         (("unpin",), 2, "Missing argument"),

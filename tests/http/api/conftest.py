@@ -23,7 +23,7 @@ from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.ports import free_port
 from entrepot.testing.waiting import PATIENCE
 
-__all__ = ["Office", "problem", "running"]
+__all__ = ["TOKEN", "Office", "problem", "running"]
 
 TOKEN = Secret("the administrator's own")
 

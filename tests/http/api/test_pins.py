@@ -49,8 +49,8 @@ async def test_a_pin_is_removed_only_as_it_was_seen(office: Office) -> None:
     ("upstream", "pattern", "key", "expected"),
     [
         ("ghcr.io", "a/b", "upstream", "expected one of docker.io, quay.test"),
-        ("docker.io", "a b", "pattern", "expected repository or repository:tag"),
-        ("docker.io", "library/a:", "pattern", "expected repository or repository:tag"),
+        ("docker.io", "a b", "pattern", "expected a repository or repository:tag"),
+        ("docker.io", "library/a:", "pattern", "expected a repository or repository:tag"),
         ("docker.io", "postgres:16*", "pattern", "expected library/postgres:16*"),
         ("docker.io", "docker.io/postgres", "pattern", "expected library/postgres"),
         ("quay.test", "quay.test/a/b:1", "pattern", "expected a/b:1"),

@@ -32,7 +32,7 @@ from entrepot.http.api import (
 from entrepot.http.api.guard import Guard
 from entrepot.http.api.page import BrowsablePage
 from entrepot.http.api.paging import read_paging
-from entrepot.http.api.parameters import OnlyKnownParameters
+from entrepot.http.api.parameters import OnlyKnownParameters, keep_body
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.prefix import PREFIX
 from entrepot.http.api.problems import EXCEPTION_HANDLERS
@@ -66,6 +66,7 @@ def build_api(parts: Parts) -> ASGIApp:
         path="/",
         route_handlers=[handler for noun in _NOUNS for handler in noun.HANDLERS],
         guards=[Guard(parts.identities, parts.clock), OnlyKnownParameters()],
+        before_request=keep_body,
         security=[{"token": []}],
     )
     application = Litestar(

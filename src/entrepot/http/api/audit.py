@@ -13,10 +13,12 @@ from litestar.params import FromQuery, QueryParameter
 from msgspec import structs
 
 from entrepot.errors import UnknownUpstream
+from entrepot.http.api.faults import Fault, found
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import read_repository
 from entrepot.http.api.paging import TheRequest, link
+from entrepot.http.api.parameters import Malformed
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
 from entrepot.oci.reference import split_host
@@ -82,9 +84,7 @@ async def list_audit(
     try:
         page = await parts.audit.query(_resolved(wanted, parts), limit, cursor)
     except InvalidCursor as invalid:
-        raise ValidationException(
-            "no page", extra=[{"message": "expected what a page's link gave", "key": "cursor"}]
-        ) from invalid
+        raise Malformed(Fault(f"expected what a page's link gave, {found(cursor)}", "cursor")) from invalid
     headers = {} if page.cursor is None else {"Link": link(request, "next", cursor=page.cursor)}
     return Response(page.entries, headers=headers)
 

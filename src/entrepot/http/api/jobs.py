@@ -23,6 +23,7 @@ from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheReq
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
 from entrepot.policy.permission import Action
+from entrepot.policy.spelling import did_you_mean
 from entrepot.ports.jobs import JobState
 
 __all__ = ["HANDLERS", "JOB_LOCATION", "Job", "show_job", "start_job"]
@@ -84,7 +85,8 @@ async def get_job(name: FromPath[str], parts: TheParts) -> Job:
     """Tell of one job: whether it runs, how its last run went, when the next is due."""
     state = parts.jobs.find(name)
     if state is None:
-        raise NotHere(f"there is no job {name}")
+        hint = did_you_mean(name, [one.name for one in parts.jobs.all()])
+        raise NotHere(f"there is no job {name}{hint}")
     return show_job(state)
 
 

@@ -9,16 +9,14 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Annotated
 
-from litestar.exceptions import ValidationException
 from litestar.params import PathParameter, QueryParameter
 
 from entrepot.engine.sites import Sites
-from entrepot.errors import UnknownUpstream
-from entrepot.oci.digest import DIGEST, Digest, InvalidDigest
+from entrepot.http.api import forms
+from entrepot.http.api.faults import Fault, found
+from entrepot.http.api.parameters import Malformed
+from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.reference import (
-    HOST,
-    NAME,
-    TAG,
     InvalidName,
     InvalidReference,
     Reference,
@@ -44,21 +42,19 @@ __all__ = [
 _REPOSITORY = QueryParameter(
     max_length=240,
     description="The repository, its upstream before its name: `docker.io/library/alpine`.",
-    pattern=rf"^(?:{HOST}/)?{NAME}$",
+    pattern=forms.REPOSITORY,
 )
 RepositoryText = Annotated[str, _REPOSITORY]
 AnyRepositoryText = Annotated[str | None, _REPOSITORY]
-DigestText = Annotated[str, PathParameter(pattern=f"^(?:{DIGEST})$")]
-TagText = Annotated[str, PathParameter(pattern=f"^{TAG}$")]
-ReferenceText = Annotated[
-    str, PathParameter(pattern=f"^(?:{TAG}|{DIGEST})$", description="A tag or a digest.")
-]
+DigestText = Annotated[str, PathParameter(pattern=forms.DIGEST)]
+TagText = Annotated[str, PathParameter(pattern=forms.TAG)]
+ReferenceText = Annotated[str, PathParameter(pattern=forms.REFERENCE, description="A tag or a digest.")]
 
 
 def read_repository(text: str, sites: Sites) -> Repository:
     """Find the repository that is meant, as pulls do: ``alpine`` is one of the default upstream.
 
-    Raises ``ValidationException`` and ``UnknownUpstream``.
+    Raises ``Malformed`` and ``UnknownUpstream``.
     """
     host, _ = split_host(text)
     upstream, _, name = text.partition("/")
@@ -69,23 +65,23 @@ def read_repository(text: str, sites: Sites) -> Repository:
         case Repository():
             return repository
         case NoSuchUpstream(unknown):
-            raise UnknownUpstream(f"{unknown} is not an upstream of this cache")
+            raise sites.unknown(unknown)
         case NameInvalid(invalid):
-            raise _malformed(f"no repository can be called {invalid!r}", "repository")
+            raise _malformed(forms.REPOSITORY, invalid, "repository")
 
 
 def read_reference(text: str) -> Reference:
     try:
         return parse_reference(text)
     except (InvalidDigest, InvalidReference) as invalid:
-        raise _malformed(f"{text!r} is neither a tag nor a digest", "reference") from invalid
+        raise _malformed(forms.REFERENCE, text, "reference") from invalid
 
 
 def read_digest(text: str) -> Digest:
     try:
         return Digest.parse(text)
     except InvalidDigest as invalid:
-        raise _malformed(f"{text!r} is no sha256 or sha512 digest", "digest") from invalid
+        raise _malformed(forms.DIGEST, text, "digest") from invalid
 
 
 def moment(seconds: float) -> datetime:
@@ -97,8 +93,8 @@ def _checked(name: str) -> str:
     try:
         return check_name(name)
     except InvalidName as invalid:
-        raise _malformed(f"no repository can be called {name!r}", "repository") from invalid
+        raise _malformed(forms.REPOSITORY, name, "repository") from invalid
 
 
-def _malformed(message: str, key: str) -> ValidationException:
-    return ValidationException("a name is malformed", extra=[{"message": message, "key": key}])
+def _malformed(form: str, text: str, key: str) -> Malformed:
+    return Malformed(Fault(f"expected {forms.WORDS[form]}, {found(text)}", key))

@@ -1,42 +1,109 @@
-"""Refuses parameters that no handler asks for: a filter that is misspelt would match everything."""
+"""Compares what requests bring with what handlers ask for; the framework's own words are for programmers.
+
+A parameter that no handler asks for is refused: a filter that is misspelt would match everything.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
-from litestar import Litestar
+import msgspec
+from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
 from litestar.exceptions import ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
+from msgspec import Struct, inspect, structs
 
-__all__ = ["OnlyKnownParameters"]
+from entrepot.http.api.faults import Fault, expected, fault_in
+
+__all__ = ["Malformed", "OnlyKnownParameters", "faults_of", "keep_body"]
+
+_BODY = "data"
+"""The name by which handlers ask for the body."""
+
+
+class _Parameter(Struct, frozen=True):
+    """``annotation`` is its type, with its bounds."""
+
+    name: str
+    is_required: bool
+    is_header: bool
+    annotation: Any
 
 
 class OnlyKnownParameters:
     """A guard; what the framework itself answers is left alone."""
 
     def __init__(self) -> None:
-        self._known: dict[int, frozenset[str]] = {}
+        self._known: dict[int, dict[str, _Parameter]] = {}
 
     def __call__(self, connection: ASGIConnection[Any, Any, Any, Any], handler: BaseRouteHandler) -> None:
-        given = connection.query_params.keys()
-        if not given or "action" not in handler.opt:
+        if "action" not in handler.opt:
             return
         own = connection.scope["route_handler"]  # Guards are given copies.
         known = self._known.get(id(own))
         if known is None:
-            known = self._known[id(own)] = _parameters_of(own, connection.app)
-        if unknown := sorted(set(given) - known):
-            expected = f"expected one of {', '.join(sorted(known))}" if known else "none is expected"
-            raise ValidationException(
-                f"no parameter {', '.join(unknown)} is known here",
-                extra=[{"message": f"unknown: {expected}", "key": name} for name in unknown],
-            )
+            parameters = _parameters_of(own, connection.app, ("query",))
+            known = self._known[id(own)] = {one.name: one for one in parameters}
+        if faults := list(_misnamed(connection.query_params.keys(), known)):
+            raise Malformed(*faults)
 
 
-def _parameters_of(handler: BaseRouteHandler, application: Litestar) -> frozenset[str]:
-    """Return the names of the parameters that the handler, or what it depends on, takes from the query."""
+class Malformed(ValidationException):
+    """Refuses a request for what is wrong with it."""
+
+    def __init__(self, *faults: Fault) -> None:
+        named = ", ".join(fault.key or "the body" for fault in faults)
+        detail = f"{named} {'is' if len(faults) == 1 else 'are'} not as expected"
+        super().__init__(detail, extra=[structs.asdict(fault) for fault in faults])
+
+
+async def keep_body(request: Request[Any, Any, Any]) -> None:
+    """Keep a body that is asked for, before the handler has it, for ``faults_of``."""
+    if _BODY in request.scope["route_handler"].parsed_fn_signature.parameters:
+        request.state.body = await request.body()
+
+
+def faults_of(request: Request[Any, Any, Any]) -> Iterator[Fault]:
+    """Find what is wrong with the parameters of a request that was refused, and with its body."""
+    handler = request.scope["route_handler"]
+    for parameter in _parameters_of(handler, request.app, ("query", "path", "header")):
+        given: Mapping[str, Any] = (
+            request.headers if parameter.is_header else {**request.query_params, **request.path_params}
+        )
+        if parameter.name in given and (
+            fault := fault_in(given[parameter.name], parameter.annotation, parameter.name)
+        ):
+            yield fault
+    if "body" in request.state and (fault := _fault_in_body(request.state.body, handler)):
+        yield fault
+
+
+def _fault_in_body(body: bytes, handler: BaseRouteHandler) -> Fault | None:
+    annotation = handler.signature_model.__annotations__[_BODY]
+    shape = expected(inspect.type_info(annotation))
+    if not body:
+        return Fault(f"missing: {shape}, as JSON")
+    try:
+        return fault_in(msgspec.json.decode(body), annotation)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        return Fault(f"{shape}, as JSON, and it is none: {error}")
+
+
+def _misnamed(given: Iterable[str], known: Mapping[str, _Parameter]) -> Iterator[Fault]:
+    names = f"expected one of {', '.join(sorted(known))}" if known else "none is expected"
+    for name in sorted(set(given) - known.keys()):
+        yield Fault(f"unknown: {names}", name)
+    for name in sorted(name for name, one in known.items() if one.is_required and name not in given):
+        yield Fault(f"missing: {expected(inspect.type_info(known[name].annotation))}", name)
+
+
+def _parameters_of(
+    handler: BaseRouteHandler, application: Litestar, sources: tuple[str, ...]
+) -> Iterator[_Parameter]:
+    """Yield what the handler takes, itself or by what it depends on."""
     models = [
         model
         for route in application.routes
@@ -44,4 +111,16 @@ def _parameters_of(handler: BaseRouteHandler, application: Litestar) -> frozense
         for own, model in route.route_handler_map.values()
         if own is handler
     ]
-    return frozenset(one.field_alias for model in models for one in model.expected_query_params)
+    annotations = _annotations(handler)
+    for model in models[:1]:
+        for source in sources:
+            for one in getattr(model, f"expected_{source}_params"):
+                annotation = annotations[one.field_name]
+                yield _Parameter(one.field_alias, one.is_required, source == "header", annotation)
+
+
+def _annotations(handler: BaseRouteHandler) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for provider in handler.resolve_dependencies().values():
+        found |= provider.signature_model.__annotations__
+    return found | handler.signature_model.__annotations__

@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import msgspec
 from litestar import Response, delete, get, post
 from litestar.datastructures import ResponseHeader
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException
 from litestar.openapi import ResponseSpec
 from litestar.params import FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
@@ -19,16 +19,19 @@ from msgspec import Meta, Struct
 from entrepot.errors import NotHere
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.etags import IfMatch, check_match
+from entrepot.http.api.faults import Fault, found
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, SearchText, ThePaging, TheRequest, arranged, cut
+from entrepot.http.api.parameters import Malformed
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
 from entrepot.oci.digest import Digest
 from entrepot.policy.permission import Action
 from entrepot.policy.retention import InvalidPin, likely_pin
 from entrepot.policy.retention import Pin as Pattern
+from entrepot.policy.spelling import did_you_mean
 
 __all__ = ["HANDLERS"]
 
@@ -38,6 +41,7 @@ _LOCATION = ResponseHeader(
     name="Location", description="Where this pin is listed and removed.", documentation_only=True
 )
 _UPSTREAM = QueryParameter(max_length=300, description="Of this upstream.")
+_FORM = "repository or repository:tag, as library/postgres:16*"
 _PATTERN = QueryParameter(max_length=600, description="Of just this pattern.")
 
 
@@ -47,8 +51,8 @@ class NewPin(Struct, forbid_unknown_fields=True):
     Names are as the upstream has them, without its own: Docker Hub's `postgres` is `library/postgres`.
     """
 
-    upstream: Annotated[str, Meta(min_length=1, max_length=300)]
-    pattern: Annotated[str, Meta(min_length=1, max_length=600)]
+    upstream: Annotated[str, Meta(min_length=1, max_length=300, extra={"words": "an upstream, as docker.io"})]
+    pattern: Annotated[str, Meta(min_length=1, max_length=600, extra={"words": f"a {_FORM}"})]
 
 
 class Pin(Struct):
@@ -166,17 +170,15 @@ async def _remove(upstream: str, text: str, parts: Parts) -> bool:
 def _read(wanted: NewPin, parts: Parts) -> Pattern:
     upstreams = parts.sites.names()
     if wanted.upstream not in upstreams:
-        raise _malformed(f"expected one of {', '.join(upstreams)}", "upstream")
+        hint = did_you_mean(wanted.upstream, upstreams)
+        raise Malformed(
+            Fault(f"expected one of {', '.join(upstreams)}, {found(wanted.upstream)}{hint}", "upstream")
+        )
     try:
         pattern = Pattern.parse(wanted.pattern)
     except InvalidPin as invalid:
-        raise _malformed(
-            "expected repository or repository:tag, as in library/postgres:16*", "pattern"
-        ) from invalid
+        raise Malformed(Fault(f"expected a {_FORM}, {found(wanted.pattern)}", "pattern")) from invalid
     if (meant := likely_pin(wanted.upstream, pattern)) != pattern:
-        raise _malformed(f"no repository of {wanted.upstream} has such a name: expected {meant}", "pattern")
+        reason = f"no repository of {wanted.upstream} has such a name: expected {meant}"
+        raise Malformed(Fault(f"{reason}, {found(wanted.pattern)}", "pattern"))
     return pattern
-
-
-def _malformed(message: str, key: str) -> ValidationException:
-    return ValidationException("it cannot be pinned", extra=[{"message": message, "key": key}])

@@ -22,20 +22,16 @@ from entrepot.errors import (
     UpstreamDown,
     UpstreamTimeout,
 )
+from entrepot.http.api.faults import Fault
+from entrepot.http.api.parameters import Malformed, faults_of
+from entrepot.http.api.prefix import PREFIX
 from entrepot.telemetry.log import log
 
-__all__ = ["EXCEPTION_HANDLERS", "FAILURES", "Fault", "Problem", "problems"]
+__all__ = ["EXCEPTION_HANDLERS", "FAILURES", "Problem", "problems"]
 
 _MEDIA_TYPE = "application/problem+json"
 _PLAIN = "about:blank"
 _PREFIX = "urn:entrepot:problem:"
-
-
-class Fault(Struct, frozen=True):
-    """One thing that is wrong with a request: ``key`` names the parameter or member."""
-
-    message: str
-    key: str | None = None
 
 
 class Problem(Struct, frozen=True):
@@ -112,9 +108,12 @@ def _reply_failure(_request: Request[Any, Any, Any], failure: EntrepotError) -> 
     return _reply(Problem(_PREFIX + kind, status.phrase, status, str(failure)), headers)
 
 
-def _reply_refusal(_request: Request[Any, Any, Any], refusal: HTTPException) -> Response[Problem]:
+def _reply_refusal(request: Request[Any, Any, Any], refusal: HTTPException) -> Response[Problem]:
     status = HTTPStatus(refusal.status_code)
-    detail = refusal.detail if refusal.detail != status.phrase else None
+    is_ours = status != HTTPStatus.BAD_REQUEST or isinstance(refusal, Malformed)
+    if not is_ours and (faults := list(faults_of(request))):
+        refusal = Malformed(*faults)
+    detail = refusal.detail if refusal.detail != status.phrase else _detail(request, status)
     problem = Problem(_PLAIN, status.phrase, status, detail, _faults(refusal.extra))
     return _reply(problem, refusal.headers or {})
 
@@ -126,6 +125,17 @@ def _reply_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     return _reply(
         Problem(_PLAIN, status.phrase, status, "this is a fault of Entrepot; its log tells more"), {}
     )
+
+
+def _detail(request: Request[Any, Any, Any], status: HTTPStatus) -> str | None:
+    """Say what the framework does not, where it knows no such path or no such method of it."""
+    match status:
+        case HTTPStatus.NOT_FOUND:
+            return f"nothing is at {request.url.path}: {PREFIX}/docs tells what there is"
+        case HTTPStatus.METHOD_NOT_ALLOWED:
+            return f"{request.method} is not for {request.url.path}: {PREFIX}/docs tells what is"
+        case _:
+            return None
 
 
 def _faults(extra: Any) -> list[Fault]:

@@ -24,7 +24,8 @@ from entrepot.ports.catalogue import Purged
 __all__ = ["HANDLERS"]
 
 _MOST_SHOWN = 100
-Pattern = Annotated[str, Meta(min_length=1, max_length=300)]
+_PATTERN = Meta(min_length=1, max_length=300, extra={"words": "a name or a pattern of names, as library/*"})
+Pattern = Annotated[str, _PATTERN]
 
 
 class Purge(Struct, forbid_unknown_fields=True):

@@ -9,7 +9,6 @@ from litestar import Response, get, post
 from litestar.params import FromPath, FromQuery, QueryParameter
 from msgspec import Struct
 
-from entrepot.errors import UnknownUpstream
 from entrepot.http.api.actions import recorded
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
@@ -121,7 +120,7 @@ HANDLERS = [list_upstreams, get_upstream, test_upstream]
 def _find(name: str, parts: Parts) -> InspectedUpstream:
     upstream = parts.upstreams().get(name)
     if upstream is None:
-        raise UnknownUpstream(f"{name} is not an upstream of this cache")
+        raise parts.sites.unknown(name)
     return upstream
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal, TypeVar
 
 from litestar import Response, delete, get, post
 from litestar.datastructures import ResponseHeader
-from litestar.exceptions import HTTPException, ValidationException
+from litestar.exceptions import HTTPException
 from litestar.params import FromPath, FromQuery, JSONBody, QueryParameter
 from msgspec import Meta, Struct
 
@@ -16,14 +16,17 @@ from entrepot.engine import warms as engine
 from entrepot.engine.warming import Extent
 from entrepot.engine.warms import WarmProgress, WarmState
 from entrepot.errors import NotHere, Refused
+from entrepot.http.api import forms
 from entrepot.http.api.actions import recorded
+from entrepot.http.api.faults import Fault, found
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
 from entrepot.http.api.names import moment
 from entrepot.http.api.paging import PAGE_HEADERS, ThePaging, TheRequest, arranged, cut
+from entrepot.http.api.parameters import Malformed
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
-from entrepot.oci.image_reference import IMAGE, InvalidImage, parse_image
+from entrepot.oci.image_reference import InvalidImage, parse_image
 from entrepot.oci.platform import InvalidPlatform, Platform, parse_platform
 from entrepot.policy.permission import Action
 from entrepot.policy.routing import NameInvalid, UpstreamTable
@@ -34,8 +37,8 @@ __all__ = ["HANDLERS"]
 Sort = Literal["id", "-id", "begun_at", "-begun_at", "ended_at", "-ended_at", "size", "-size"]
 _MOST_SHOWN = 1000
 _LOCATION = ResponseHeader(name="Location", description="The warm, to be watched.", documentation_only=True)
-ImageText = Annotated[str, Meta(pattern=f"^{IMAGE}$", max_length=240)]
-PlatformText = Annotated[str, Meta(pattern=r"^[a-z0-9_.-]+/[a-z0-9_.-]+(?:/[a-z0-9_.-]+)?$", max_length=100)]
+ImageText = Annotated[str, Meta(pattern=forms.IMAGE, max_length=240)]
+PlatformText = Annotated[str, Meta(pattern=forms.PLATFORM, max_length=100)]
 
 
 class Order(Struct, forbid_unknown_fields=True):
@@ -190,9 +193,11 @@ def _wanted(text: str, number: int, table: UpstreamTable) -> Wanted:
     try:
         wanted = locate(parse_image(text), table)
     except InvalidImage as invalid:
-        raise _malformed(str(invalid), f"images[{number}]") from invalid
+        raise Malformed(
+            Fault(f"expected {forms.WORDS[forms.IMAGE]}: {invalid}", f"images[{number}]")
+        ) from invalid
     if isinstance(wanted, NameInvalid):
-        raise _malformed(f"no repository can be called {wanted.name!r}", f"images[{number}]")
+        raise Malformed(Fault(f"no repository can be called {wanted.name!r}", f"images[{number}]"))
     return wanted
 
 
@@ -200,8 +205,4 @@ def _platform(text: str, number: int) -> Platform:
     try:
         return parse_platform(text)
     except InvalidPlatform as invalid:
-        raise _malformed(str(invalid), f"platforms[{number}]") from invalid
-
-
-def _malformed(message: str, key: str) -> ValidationException:
-    return ValidationException("a name is malformed", extra=[{"message": message, "key": key}])
+        raise Malformed(Fault(f"{invalid}, {found(text)}", f"platforms[{number}]")) from invalid
