@@ -73,7 +73,7 @@ class SqlBlobIndex:
             confirm(connection)
             charge(connection, [digest])
 
-        await self._database.change(change)
+        await self._database.note(change)
 
     async def record_stored(self, digest: Digest, size: int, now: float) -> None:
         row = {"digest": str(digest), "size": size, "stored_at": now, "last_used_at": now}

@@ -29,6 +29,7 @@ Change = Callable[[Connection], T]
 
 _MOST_QUEUED = 1000
 _LONGEST_WAIT = 30.0
+_MOMENT = 2.0
 _BUSY_SECONDS = 5.0
 _FIRST_PRAGMA = "PRAGMA auto_vacuum = INCREMENTAL"
 """For a file that is new: it will be able to give back room that it no longer needs."""
@@ -64,6 +65,7 @@ class Database:
         self._writer = ThreadPoolExecutor(max_workers=1, thread_name_prefix="metadata")
         self._surveyor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="survey")
         self._room = asyncio.Semaphore(_MOST_QUEUED)
+        self._is_stuck = False
         self._damaged = False
 
     @classmethod
@@ -128,6 +130,13 @@ class Database:
         So does one that has waited for ``within`` seconds, thirty if not given, and is told of a failure.
         """
         return await self._submit(partial(self._execute, change), within)
+
+    async def note(self, change: Change[None]) -> None:
+        """Do as ``change`` for somebody with an answer to give, who waits but a moment.
+
+        While the writer is stuck, as it is where another process locks the file, nobody waits for it again.
+        """
+        await self.change(change, 0.0 if self._is_stuck else _MOMENT)
 
     async def execute(self, statement: Executable, row: dict[str, Any]) -> None:
         """Have the writer execute one statement."""
@@ -213,6 +222,7 @@ class Database:
                 await self._room.acquire()
                 return await asyncio.shield(self._enqueue(job))
         except TimeoutError:
+            self._is_stuck = True
             raise MetadataFailed(f"{self._path}: not written within {seconds:.0f} s") from None
 
     def _enqueue(self, job: Callable[[], T]) -> asyncio.Future[T]:
@@ -221,8 +231,13 @@ class Database:
         except RuntimeError as failure:
             self._room.release()
             raise MetadataFailed(f"{self._path} is closed") from failure
-        done.add_done_callback(lambda _: self._room.release())
+        done.add_done_callback(self._done)
         return done
+
+    def _done(self, job: asyncio.Future[Any]) -> None:
+        self._room.release()
+        if not job.cancelled() and job.exception() is None:
+            self._is_stuck = False
 
     def _execute(self, change: Change[T]) -> T:
         try:

@@ -89,7 +89,7 @@ class SqlListings:
 
     async def record_tags(self, repository: Repository, content: bytes, now: float) -> None:
         row = {"content": content, "checked_at": now}
-        await self._database.change(within(repository, _KEEP_TAGS, row))
+        await self._database.note(within(repository, _KEEP_TAGS, row))
 
     def referrers(self, repository: Repository, subject: Digest) -> Listing | None:
         rows = self._database.find(_REFERRERS, subject=str(subject), **named(repository))
@@ -99,4 +99,4 @@ class SqlListings:
         self, repository: Repository, subject: Digest, content: bytes, now: float
     ) -> None:
         row = {"subject": str(subject), "content": content, "checked_at": now}
-        await self._database.change(within(repository, _KEEP_REFERRERS, row))
+        await self._database.note(within(repository, _KEEP_REFERRERS, row))

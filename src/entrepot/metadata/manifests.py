@@ -105,11 +105,11 @@ class SqlManifestIndex:
             _keep(connection, manifest, links, now)
             _hold(connection, repository, manifest, links)
 
-        await self._database.change(change)
+        await self._database.note(change)
 
     async def record_tag(self, repository: Repository, tag: str, digest: Digest, now: float) -> None:
         row = {"name": tag, "digest": str(digest), "checked_at": now}
-        await self._database.change(within(repository, _KEEP_TAG, row))
+        await self._database.note(within(repository, _KEEP_TAG, row))
 
     async def forget_tag(self, repository: Repository, tag: str) -> None:
         key = named(repository) | {"tag": tag}

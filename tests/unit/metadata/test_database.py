@@ -175,6 +175,24 @@ async def test_a_change_that_outlasts_patience_is_a_failure(
     gate.open()
 
 
+async def test_whoever_has_an_answer_to_give_waits_but_once_for_a_writer_that_is_stuck(
+    metadata: SqlMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_MOMENT", 0.0)
+    gate = Gate()
+    blocking = asyncio.create_task(metadata._database.change(gate))
+    with pytest.raises(MetadataFailed, match="not written within"):
+        await metadata.record_tag(ALPINE, "first", DIGEST, 1.0)
+    monkeypatch.setattr(database_module, "_MOMENT", PATIENCE)
+    async with asyncio.timeout(PATIENCE / 2):
+        with pytest.raises(MetadataFailed, match="not written within"):
+            await metadata.record_tag(ALPINE, "second", DIGEST, 1.0)
+    gate.open()
+    await blocking
+    await metadata.record_tag(ALPINE, "third", DIGEST, 1.0)
+    assert all(metadata.tag(ALPINE, name) for name in ("first", "second", "third"))
+
+
 async def test_a_change_that_fails_leaves_nothing_of_itself(metadata: SqlMetadata) -> None:
     surrogate = StoredManifest(DIGEST, "application/\udcff", CONTENT)
     with pytest.raises(MetadataFailed):
