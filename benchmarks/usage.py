@@ -6,7 +6,7 @@ import os
 import re
 from pathlib import Path
 
-__all__ = ["peak_resident", "processor_seconds", "proportional_size"]
+__all__ = ["peak_resident", "processor_seconds", "proportional_size", "signal_all"]
 
 _TICKS = os.sysconf("SC_CLK_TCK")
 
@@ -25,6 +25,11 @@ def processor_seconds(session: int) -> float:
     """Add up the seconds for which a session's processes have kept a processor busy, in the kernel too."""
     times = [_fields(process)[11:13] for process in _processes(session)]
     return sum(int(time) for pair in times for time in pair) / _TICKS
+
+
+def signal_all(session: int, number: int) -> None:
+    for process in _processes(session):
+        os.kill(int(process.name), number)
 
 
 def _processes(session: int) -> list[Path]:

@@ -17,7 +17,7 @@ from typing import Any
 from benchmarks.content import MANIFEST_TYPE, Sizes, write_content
 from benchmarks.load import requests_per_second
 from benchmarks.nginx import Nginx
-from benchmarks.usage import processor_seconds
+from benchmarks.usage import processor_seconds, signal_all
 
 from entrepot.testing.exchange import ask
 from entrepot.testing.ports import free_port
@@ -88,15 +88,15 @@ def watched(collectors: Collectors) -> Mapping[str, Any]:
 
 @contextmanager
 def alone(cache: CacheProgram, among: Iterable[CacheProgram]) -> Iterator[None]:
-    """Stop all others for as long: what they still do behind their answers is not this one's cost."""
+    """Stop all processes of the others for as long: what they do behind answers is not this one's cost."""
     others = [other for other in among if other is not cache]
     for other in others:
-        other.signal(signal.SIGSTOP)
+        signal_all(other.pid, signal.SIGSTOP)
     try:
         yield
     finally:
         for other in others:
-            other.signal(signal.SIGCONT)
+            signal_all(other.pid, signal.SIGCONT)
 
 
 def _measure(cache: CacheProgram, path: str) -> Effort:

@@ -28,11 +28,6 @@ class Keeping(Struct, frozen=True):
     seconds: float
     files: int
 
-    @property
-    def most_bytes(self) -> int:
-        """Return how much is kept at most."""
-        return min(self.size, self.files * self.file_size)
-
 
 class AuditFiles:
     """Goes on with the newest file there is, and makes what was taken away."""

@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import threading
-import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
-from entrepot.audit.folder import audit_files
-from entrepot.telemetry.log import log
-from entrepot.telemetry.metrics import Metrics
+from entrepot.audit.folder import audit_files, begun_at
+from entrepot.audit.messages import Report
 
 __all__ = ["Batch", "Forwarder", "Place", "Target"]
 
 _BATCH_BYTES = 256 << 10
 _REMEMBERED_BATCHES = 16
 """After a sudden end no more than these come twice: to remember each costs a tenth of sending it."""
-_SHARE = 0.01
-_HURRIED_SHARE = 0.25
-"""Of a processor: in a burst lines wait, and requests do not, until so many wait that some might be lost."""
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
 _LONGEST_CLOSE = 2.0
@@ -67,24 +63,14 @@ class Forwarder:
     What the files no longer keep by the time the target can be reached is lost to it, and counted.
     """
 
-    def __init__(
-        self, name: str, folder: Path, target: Target, metrics: Metrics, *, most_waiting: int
-    ) -> None:
-        """``folder`` is that of the files; ``name`` tells targets apart.
-
-        It takes its time until files of ``most_waiting`` bytes wait, and then less until all is sent.
-        """
+    def __init__(self, name: str, folder: Path, target: Target, report: Callable[[Report], object]) -> None:
+        """``folder`` is that of the files; ``name`` tells targets apart; ``report`` is told from a thread."""
         self._name = name
         self._folder = folder
         self._target = target
-        self._metrics = metrics
-        for family in (metrics.audit_forwarded, metrics.audit_forward_failures, metrics.audit_forward_gaps):
-            family(name)  # From nothing to the first is an increase too: see ``Family``.
+        self._report = report
         self._progress = folder / f"{name}.sent"
         self._place = self._remembered()
-        self._is_failing = False
-        self._most_waiting = most_waiting
-        self._hurries = False
         self._closing = threading.Event()
         # A daemon, so that a target that does not answer does not hold up the end of the process.
         self._thread = threading.Thread(target=self._run, name=f"audit-{name}", daemon=True)
@@ -102,58 +88,23 @@ class Forwarder:
                 self._send_all()
                 pause = _LOOK_SECONDS
             except OSError as failure:
-                self._note(failure)
+                self._report(Report(self._name, failure=failure.strerror or str(failure)))
                 pause = min(2 * pause, _LONGEST_PAUSE)
         self._target.close()
 
     def _send_all(self) -> None:
         sent = 0
         try:
-            began = time.thread_time()
-            while batch := self._next_batch():
-                self._send(batch)
+            while not self._closing.is_set() and (batch := self._next_batch()):
+                self._target.send(batch)
+                self._place = batch.behind
+                self._report(Report(self._name, sent=len(batch.lines)))
                 sent += 1
                 if sent % _REMEMBERED_BATCHES == 0:
                     self._remember()
-                ended = time.thread_time()
-                if self._closing.wait((ended - began) * self._rest()):
-                    break
-                began = ended
         finally:
             if sent % _REMEMBERED_BATCHES:
                 self._remember()
-        self._hurries = False
-
-    def _rest(self) -> float:
-        """Return how many times as long as the work to rest: little before lines are removed unsent."""
-        if not self._hurries:
-            self._hurries = self._waiting() >= self._most_waiting
-        return 1 / (_HURRIED_SHARE if self._hurries else _SHARE) - 1
-
-    def _waiting(self) -> int:
-        """Return how many bytes of the files are ahead of where it is."""
-        size = -self._place.offset
-        for path in self._files_ahead():
-            with suppress(FileNotFoundError):
-                size += path.stat().st_size
-        return size
-
-    def _files_ahead(self) -> list[Path]:
-        return [path for path in audit_files(self._folder) if path.name >= self._place.name]
-
-    def _send(self, batch: Batch) -> None:
-        self._target.send(batch)
-        self._metrics.audit_forwarded(self._name).inc(len(batch.lines))
-        self._place = batch.behind
-        if self._is_failing:
-            self._is_failing = False
-            log.info("audit_forwarded_again", target=self._name)
-
-    def _note(self, failure: OSError) -> None:
-        self._metrics.audit_forward_failures(self._name).inc()
-        if not self._is_failing:
-            self._is_failing = True
-            log.warning("audit_not_forwarded", target=self._name, reason=failure.strerror or str(failure))
 
     def _next_batch(self) -> Batch | None:
         """Return the lines that come next; ``None`` if there are none yet."""
@@ -170,19 +121,19 @@ class Forwarder:
 
     def _ahead(self) -> list[Path]:
         """Return the files from where it is; tell of those that were removed before they were sent."""
-        ahead = self._files_ahead()
+        ahead = [path for path in audit_files(self._folder) if path.name >= self._place.name]
         if ahead and self._place.name and ahead[0].name != self._place.name:
-            self._metrics.audit_forward_gaps(self._name).inc()
-            log.warning("audit_lost_to_target", target=self._name, files_from=self._place.name)
+            self._report(Report(self._name, lost_from=self._place.name))
         return ahead
 
     def _remembered(self) -> Place:
         """Return where it was; at first, and where that cannot be told, the oldest line there is."""
         try:
             name, _, offset = self._progress.read_text("utf-8").strip().partition(":")
-            return Place(name, int(offset))
+            place = Place(name, int(offset))
         except (OSError, ValueError):
             return Place("", 0)
+        return place if begun_at(name) is not None and place.offset >= 0 else Place("", 0)
 
     def _remember(self) -> None:
         part = self._progress.with_suffix(".part")

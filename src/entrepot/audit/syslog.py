@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import socket
 from collections.abc import Iterator
@@ -22,13 +21,14 @@ _HEAD = re.compile(r'\{"event":"(?P<event>[a-z]+)","time":"(?P<time>[0-9T:.Z-]+)
 
 
 class SyslogTarget:
-    """``address``: ``udp://HOST:PORT``, ``tcp://HOST:PORT`` or ``unix:///PATH``.
+    """``address``: ``udp://HOST:PORT``, ``tcp://HOST:PORT`` or ``unix:///PATH``; ``process``: whose lines.
 
     TCP frames messages by their length (RFC 6587, 3.4.1).  Syslog has no acknowledgements:
     what a collector loses after the system took it is lost.
     """
 
-    def __init__(self, address: str) -> None:
+    def __init__(self, address: str, process: int) -> None:
+        self._process = process
         self._url = urlsplit(address)
         self._socket: socket.socket | None = None
         self._host = (socket.gethostname() or "-").encode("ascii", "replace").decode()
@@ -79,7 +79,7 @@ class SyslogTarget:
 
     def _start(self, time: str, event: str) -> str:
         """Return the header of a message (RFC 5424, section 6.2), and that it has no structured data."""
-        return f"<{_PRIORITY}>1 {time} {self._host} entrepot {os.getpid()} {event} - "
+        return f"<{_PRIORITY}>1 {time} {self._host} entrepot {self._process} {event} - "
 
 
 def _datagrams(family: socket.AddressFamily, address: str | tuple[object, ...]) -> socket.socket:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+import os
+import ssl
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 from entrepot.audit.files import AuditFiles, Keeping
-from entrepot.audit.forward import Forwarder, Target
+from entrepot.audit.forwarder_process import ForwarderProcess
 from entrepot.audit.lines import as_json, as_text
+from entrepot.audit.messages import Order, Webhook
 from entrepot.audit.reader import read_page
-from entrepot.audit.syslog import SyslogTarget
-from entrepot.audit.webhook import WebhookTarget
-from entrepot.config.schema import AuditSettings
+from entrepot.config.certificates import load_authorities
+from entrepot.config.schema import AuditSettings, WebhookSettings
 from entrepot.ports.audit import AuditEntry, AuditPage, AuditQuery
 from entrepot.telemetry.lines import LineWriter
 from entrepot.telemetry.log import Style
@@ -37,21 +39,19 @@ class AuditTrail:
     ) -> None:
         """Keep the files in a folder in ``data``, unless the settings name another.
 
-        ``log`` takes the entries as well, in its ``style``.
+        ``log`` takes the entries as well, in its ``style``.  Raises ``SettingsInvalid`` when the webhook's
+        file of authorities is of no use.
         """
         self._folder = data / "audit" if settings.folder is None else Path(settings.folder)
         self._log = log
         self._style = style
-        keeping = _keeping(settings)
-        self._files = AuditFiles(self._folder, keeping, now)
+        self._files = AuditFiles(self._folder, _keeping(settings), now)
         self._kept: LineWriter | None = None
         if settings.enabled:
             self._kept = LineWriter(self._files.append, "audit", retries=True)
             self._kept.dropped = metrics.audit_dropped().inc
-        self._forwarders = [
-            Forwarder(name, self._folder, target, metrics, most_waiting=keeping.most_bytes // 2)
-            for name, target in _targets(settings).items()
-        ]
+        order = _order(settings, self._folder)
+        self._forwarder = ForwarderProcess(order, metrics) if order.targets else None
 
     @property
     def is_wanted(self) -> bool:
@@ -78,18 +78,22 @@ class AuditTrail:
         """Write what is held, for two seconds at most."""
         if self._kept is not None:
             self._kept.close()
-        for forwarder in self._forwarders:
-            forwarder.close()
+        if self._forwarder is not None:
+            self._forwarder.close()
         self._files.close()
 
 
-def _targets(settings: AuditSettings) -> Mapping[str, Target]:
-    targets: dict[str, Target] = {}
-    if settings.syslog is not None:
-        targets["syslog"] = SyslogTarget(settings.syslog)
-    if settings.webhook is not None:
-        targets["webhook"] = WebhookTarget(settings.webhook)
-    return targets
+def _order(settings: AuditSettings, folder: Path) -> Order:
+    """Raise ``SettingsInvalid`` when the file of authorities is of no use."""
+    webhook = None if settings.webhook is None else _webhook(settings.webhook)
+    return Order(str(folder.resolve()), os.getpid(), settings.syslog, webhook)
+
+
+def _webhook(settings: WebhookSettings) -> Webhook:
+    if settings.ca_file is not None:
+        load_authorities(ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT), settings.ca_file)
+    token = None if settings.token is None else settings.token.reveal()
+    return Webhook(settings.url, token, settings.ca_file)
 
 
 def _keeping(settings: AuditSettings) -> Keeping:

@@ -13,8 +13,7 @@ from typing import Literal
 import msgspec
 
 from entrepot.audit.forward import Batch
-from entrepot.config.certificates import load_authorities
-from entrepot.config.schema import WebhookSettings
+from entrepot.audit.messages import Webhook
 from entrepot.telemetry.post import Poster
 
 __all__ = ["WebhookTarget"]
@@ -37,26 +36,33 @@ _BEGINNING = '{"event":"'
 
 
 class WebhookTarget:
-    """Raises ``SettingsInvalid`` when the file of authorities is of no use."""
+    """Keeps a connection to the collector."""
 
-    def __init__(self, settings: WebhookSettings) -> None:
-        context = ssl.create_default_context()
-        if settings.ca_file is not None:
-            load_authorities(context, settings.ca_file)
-        headers = {"Content-Type": _TYPE}
-        if settings.token is not None:
-            headers["Authorization"] = f"Bearer {settings.token.reveal()}"
-        self._poster = Poster(settings.url, headers, context)
+    def __init__(self, webhook: Webhook) -> None:
+        self._webhook = webhook
+        self._poster: Poster | None = None
         self._source = _as_json(f"/entrepot/{socket.gethostname()}")
 
     def send(self, batch: Batch) -> None:
         """Post all lines as one batch."""
         parts = list(self._parts(batch))
         if parts:
+            self._poster = self._poster or self._made()
             self._poster.post("".join([*parts, "}]"]).encode("latin-1"))
 
     def close(self) -> None:
-        self._poster.close()
+        if self._poster is not None:
+            self._poster.close()
+
+    def _made(self) -> Poster:
+        """Raise ``OSError`` where the file of authorities is of no use."""
+        headers = {"Content-Type": _TYPE}
+        if self._webhook.token is not None:
+            headers["Authorization"] = f"Bearer {self._webhook.token}"
+        context = ssl.create_default_context()
+        if self._webhook.ca_file is not None:
+            context.load_verify_locations(self._webhook.ca_file)
+        return Poster(self._webhook.url, headers, context)
 
     def _parts(self, batch: Batch) -> Iterator[str]:
         """Wrap each line as it is, but for those that were torn (CloudEvents 1.0, sections 3.1 to 3.3).

@@ -79,12 +79,11 @@ def _begin(connection: Connection) -> None:
 def _migrate(connection: Connection) -> None:
     # Imported here because only the first start after an update needs it, and it stays for good:
     # 10 MB and 0.3 s.
-    from alembic import command  # noqa: PLC0415 - rarely needed, never freed
-    from alembic.config import Config  # noqa: PLC0415 - rarely needed, never freed
+    from alembic import command, config  # noqa: PLC0415 - rarely needed, never freed
 
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
-    command.upgrade(config, "head")
+    settings = config.Config(attributes={"connection": connection})
+    settings.set_main_option("script_location", str(_MIGRATIONS).replace("%", "%%"))
+    command.upgrade(settings, "head")
 
 
 def _without_empty_lines(statement: str) -> str:

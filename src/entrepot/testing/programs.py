@@ -17,7 +17,7 @@ from entrepot.testing.exchange import ask
 from entrepot.testing.ports import free_port
 from entrepot.testing.waiting import PATIENCE, wait_until
 
-__all__ = ["CacheProgram", "Program", "RegistryProgram", "answers", "run"]
+__all__ = ["CacheProgram", "Program", "RegistryProgram", "answers", "children", "has_ended", "run"]
 
 
 def answers(url: str) -> bool:
@@ -43,6 +43,20 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None, within: f
         output = (done.stdout + done.stderr).decode(errors="replace")
         raise RuntimeError(f"{' '.join(arguments)} exited with {done.returncode}:\n{output}")
     return done.stdout.decode()
+
+
+def children(pid: int) -> set[int]:
+    """Return the processes that a process has started and not buried (Linux)."""
+    threads = Path(f"/proc/{pid}/task").iterdir()
+    return {int(child) for thread in threads for child in (thread / "children").read_text().split()}
+
+
+def has_ended(pid: int) -> bool:
+    """Tell whether a process has ended, though nobody may have buried it (Linux)."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in {"X", "Z"}
+    except (FileNotFoundError, ProcessLookupError):
+        return True
 
 
 class Program:

@@ -13,7 +13,7 @@ from typing import Any
 
 from entrepot.testing.exchange import Download, ask
 from entrepot.testing.fake_registry import FakeRegistry
-from entrepot.testing.programs import CacheProgram
+from entrepot.testing.programs import CacheProgram, children, has_ended
 from entrepot.testing.waiting import PATIENCE, wait_until
 
 PATH = "/v2/library/app/manifests/1"
@@ -216,7 +216,9 @@ def test_a_collector_gets_every_line_though_it_was_away_and_the_cache_was_killed
         _ask(cache, str(number))
     wait_until(lambda: len(_agents(cache.data / "audit")) == 50, "the lines on disk")
     wait_until(lambda: "audit_not_forwarded" in cache.log.read_text(), "the complaint")
+    (forwarder,) = children(cache.pid)
     cache.kill()
+    wait_until(lambda: has_ended(forwarder), "the end of who forwarded for it")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as collector:
         collector.bind(str(path))
         collector.settimeout(PATIENCE)

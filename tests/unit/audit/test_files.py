@@ -144,7 +144,3 @@ def test_a_full_disk_leaves_no_torn_line(
             files.append(b"2222\n")
     files.append(b"3\n")
     assert _contents(tmp_path) == [b"1\n3\n"]
-
-
-def test_no_more_is_kept_than_both_size_and_number_of_files_allow() -> None:
-    assert (KEEPING.most_bytes, replace(KEEPING, files=5).most_bytes) == (1000, 500)

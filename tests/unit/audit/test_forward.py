@@ -5,13 +5,12 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import pytest
-from structlog.testing import capture_logs
 
 from entrepot.audit import forward
 from entrepot.audit.files import AuditFiles, Keeping
 from entrepot.audit.folder import audit_files
 from entrepot.audit.forward import Batch, Forwarder
-from entrepot.telemetry.metrics import Metrics
+from entrepot.audit.messages import Report
 from entrepot.testing.virtual_clock import VirtualClock
 from entrepot.testing.waiting import PATIENCE, wait_until
 
@@ -55,16 +54,16 @@ def collector() -> Collector:
 
 
 @pytest.fixture
-def metrics() -> Metrics:
-    return Metrics()
+def reports() -> list[Report]:
+    return []
 
 
 @pytest.fixture
-def begin(tmp_path: Path, collector: Collector, metrics: Metrics) -> Iterator[Callable[..., Forwarder]]:
+def begin(tmp_path: Path, collector: Collector, reports: list[Report]) -> Iterator[Callable[[], Forwarder]]:
     started: list[Forwarder] = []
 
-    def begin(most_waiting: int = 0) -> Forwarder:
-        started.append(Forwarder("webhook", tmp_path, collector, metrics, most_waiting=most_waiting))
+    def begin() -> Forwarder:
+        started.append(Forwarder("webhook", tmp_path, collector, reports.append))
         return started[-1]
 
     yield begin
@@ -93,40 +92,6 @@ def test_lines_are_sent_in_order_over_all_files(
     _got(collector, before + _append(files, range(30, 40)))
 
 
-def test_what_may_have_to_be_counted_is_shown_from_the_start(
-    begin: Callable[[], Forwarder], metrics: Metrics
-) -> None:
-    begin()
-    shown = metrics.render().decode()
-    for name in ("forwarded_lines", "forward_failures", "forward_gaps"):
-        assert f'entrepot_audit_{name}_total{{target="webhook"}} 0.0' in shown
-
-
-def test_it_takes_its_time_until_much_waits(
-    files: AuditFiles,
-    collector: Collector,
-    begin: Callable[..., Forwarder],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(forward, "_SHARE", 1e-12)  # Whoever takes his time by that will not be seen again.
-    lines = _append(files, range(9))
-    forwarder = begin(most_waiting=1 << 20)
-    wait_until(lambda: bool(collector.lines), "the first")
-    forwarder.close()
-    assert len(collector.lines) < len(lines)
-    begin(most_waiting=sum(map(len, lines)) // 2)
-    _got(collector, lines)
-
-
-def test_what_was_sent_waits_no_longer(
-    files: AuditFiles, collector: Collector, begin: Callable[..., Forwarder]
-) -> None:
-    lines = _append(files, range(2))  # Both in one file.
-    forwarder = begin()
-    _got(collector, lines)
-    wait_until(lambda: forwarder._waiting() == 0, "its account")
-
-
 def test_a_restart_goes_on_where_it_was(
     files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder]
 ) -> None:
@@ -139,35 +104,38 @@ def test_a_restart_goes_on_where_it_was(
     _got(collector, first + second)
 
 
-def test_what_a_target_refuses_is_sent_when_it_is_back_and_the_log_tells_of_both_once(
-    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], metrics: Metrics
+def test_what_a_target_refuses_is_sent_when_it_is_back_and_each_attempt_is_reported(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], reports: list[Report]
 ) -> None:
     collector.is_down = True
     lines = _append(files, range(5))
-    with capture_logs() as told:
-        begin()
-        wait_until(lambda: collector.refused > 3, "some attempts")
-        collector.is_down = False
-        _got(collector, lines)
-        wait_until(lambda: len(told) > 1, "the news")
-    assert [line["event"] for line in told] == ["audit_not_forwarded", "audit_forwarded_again"]
-    assert b'entrepot_audit_forwarded_lines_total{target="webhook"} 5.0' in metrics.render()
-    assert b'entrepot_audit_forward_failures_total{target="webhook"}' in metrics.render()
+    begin()
+    wait_until(lambda: collector.refused > 3, "some attempts")
+    collector.is_down = False
+    _got(collector, lines)
+    wait_until(lambda: sum(report.sent for report in reports) == len(lines), "the reports")
+    failures = [report for report in reports if report.failure is not None]
+    assert failures == [Report("webhook", failure="nobody listens")] * collector.refused
 
 
-def test_what_is_not_kept_any_longer_is_lost_and_counted(
-    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], tmp_path: Path, metrics: Metrics
+def test_what_is_not_kept_any_longer_is_lost_and_reported(
+    files: AuditFiles,
+    collector: Collector,
+    begin: Callable[[], Forwarder],
+    tmp_path: Path,
+    reports: list[Report],
 ) -> None:
     first = _append(files, range(2))
     forwarder = begin()
     _got(collector, first)
     forwarder.close()
     _append(files, range(2, 6))
-    for path in audit_files(tmp_path)[:2]:
+    removed = audit_files(tmp_path)[:2]
+    for path in removed:
         path.unlink()
     begin()
     _got(collector, [*first, b"line 4", b"line 5"])
-    assert b'entrepot_audit_forward_gaps_total{target="webhook"} 1.0' in metrics.render()
+    assert [report.lost_from for report in reports if not report.sent] == [removed[0].name]
 
 
 def test_a_line_is_sent_when_all_of_it_is_there(
@@ -184,11 +152,12 @@ def test_a_line_is_sent_when_all_of_it_is_there(
     _got(collector, [*first, b"line 1"])
 
 
+@pytest.mark.parametrize("damage", ["\x00", "\x00:5", "../secret:0", "{file}:-1", "{file}:x", "{file}", ""])
 def test_a_position_that_cannot_be_read_sends_again_rather_than_too_little(
-    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], tmp_path: Path
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], tmp_path: Path, damage: str
 ) -> None:
     lines = _append(files, range(5))
-    (tmp_path / "webhook.sent").write_text("\x00")
+    (tmp_path / "webhook.sent").write_text(damage.format(file=audit_files(tmp_path)[-1].name))
     begin()
     _got(collector, lines)
 

@@ -10,9 +10,8 @@ import pytest
 
 from entrepot.audit.forward import Batch, Place
 from entrepot.audit.lines import as_json
+from entrepot.audit.messages import Webhook
 from entrepot.audit.webhook import WebhookTarget
-from entrepot.config.schema import WebhookSettings
-from entrepot.config.secret import Secret
 from entrepot.ports.audit import ActionEntry, RequestEntry
 from entrepot.testing.collector import Collector
 from entrepot.testing.waiting import PATIENCE
@@ -36,9 +35,7 @@ def _batch(*lines: bytes) -> Batch:
 
 
 def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Collector, lines: list[bytes]) -> None:
-    WebhookTarget(WebhookSettings(url=f"{receiver.url}/hook?key=1", token=Secret("s3cret"))).send(
-        _batch(*lines)
-    )
+    WebhookTarget(Webhook(f"{receiver.url}/hook?key=1", "s3cret")).send(_batch(*lines))
     ((path, headers, events),) = receiver.posted
     assert path == "/hook?key=1"
     assert headers["content-type"] == "application/cloudevents-batch+json; charset=utf-8"
@@ -59,7 +56,7 @@ def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Collector, lines:
 def test_lines_that_are_all_whole_are_posted_as_they_would_be_beside_torn_ones(
     receiver: Collector, lines: list[bytes]
 ) -> None:
-    target = WebhookTarget(WebhookSettings(url=receiver.url))
+    target = WebhookTarget(Webhook(receiver.url))
     request, torn, action = lines
     target.send(_batch(request, action, torn))
     target.send(_batch(request, action))
@@ -84,7 +81,7 @@ def test_damage_costs_the_lines_that_it_is_in(
     receiver: Collector, lines: list[bytes], damage: Callable[[bytes], bytes]
 ) -> None:
     before, _, after = lines
-    WebhookTarget(WebhookSettings(url=receiver.url)).send(_batch(before, damage(before), after))
+    WebhookTarget(Webhook(receiver.url)).send(_batch(before, damage(before), after))
     ((_, _, events),) = receiver.posted
     assert [event["data"] for event in events] == [json.loads(before), json.loads(after)]
 
@@ -93,7 +90,7 @@ def test_texts_of_any_writing_are_posted_as_they_stand(receiver: Collector) -> N
     entry = ActionEntry(
         time=datetime.now(UTC), action="test", upstream='a"\u00e9', repository="\u732b", user="\u732b\u00e9"
     )
-    WebhookTarget(WebhookSettings(url=receiver.url)).send(_batch(as_json(entry), as_json(entry)))
+    WebhookTarget(Webhook(receiver.url)).send(_batch(as_json(entry), as_json(entry)))
     ((_, _, events),) = receiver.posted
     assert [event["data"] for event in events] == [json.loads(as_json(entry))] * 2
     assert [event["subject"] for event in events] == ['a"\u00e9/\u732b'] * 2
@@ -101,7 +98,7 @@ def test_texts_of_any_writing_are_posted_as_they_stand(receiver: Collector) -> N
 
 
 def test_a_url_without_a_path_is_posted_to_the_root(receiver: Collector, lines: list[bytes]) -> None:
-    WebhookTarget(WebhookSettings(url=receiver.url)).send(_batch(*lines))
+    WebhookTarget(Webhook(receiver.url)).send(_batch(*lines))
     ((path, headers, _),) = receiver.posted
     assert path == "/"
     assert "authorization" not in headers
@@ -111,7 +108,7 @@ def test_a_url_without_a_path_is_posted_to_the_root(receiver: Collector, lines: 
 def test_any_answer_but_success_is_a_failure(receiver: Collector, lines: list[bytes], status: int) -> None:
     receiver.status = status
     with pytest.raises(ConnectionError, match=f"answered {status}"):
-        WebhookTarget(WebhookSettings(url=receiver.url)).send(_batch(*lines))
+        WebhookTarget(Webhook(receiver.url)).send(_batch(*lines))
 
 
 def test_who_answers_no_http_is_a_failure(lines: list[bytes]) -> None:
@@ -126,14 +123,12 @@ def test_who_answers_no_http_is_a_failure(lines: list[bytes]) -> None:
         thread = threading.Thread(target=babble, args=(listening,))
         thread.start()
         with pytest.raises(ConnectionError, match="no HTTP"):
-            WebhookTarget(WebhookSettings(url=f"http://127.0.0.1:{listening.getsockname()[1]}")).send(
-                _batch(*lines)
-            )
+            WebhookTarget(Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}")).send(_batch(*lines))
         thread.join(PATIENCE)
 
 
 def test_nothing_is_posted_of_torn_lines_alone(receiver: Collector) -> None:
-    WebhookTarget(WebhookSettings(url=receiver.url)).send(_batch(b"torn\n"))
+    WebhookTarget(Webhook(receiver.url)).send(_batch(b"torn\n"))
     assert receiver.posted == []
 
 
@@ -145,6 +140,6 @@ def test_the_subject_is_what_is_known_of_it(
     receiver: Collector, upstream: str | None, repository: str | None, subject: str | None
 ) -> None:
     entry = ActionEntry(time=datetime.now(UTC), action="test", upstream=upstream, repository=repository)
-    WebhookTarget(WebhookSettings(url=receiver.url)).send(_batch(as_json(entry)))
+    WebhookTarget(Webhook(receiver.url)).send(_batch(as_json(entry)))
     ((_, _, (event,)),) = receiver.posted
     assert event.get("subject") == subject
