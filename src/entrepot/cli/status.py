@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from entrepot.cli.api_client import ApiClient
+from entrepot.cli.failures import happened, split_advice, standing
 from entrepot.cli.options import api_options, json_option
 from entrepot.cli.tables import clean, percent, print_json, print_pairs, size
 from entrepot.cli.upstreams import again, rate_limit_of
@@ -65,11 +66,8 @@ def troubles(status: dict[str, Any]) -> Iterator[str]:
 def _troubles_of(upstream: dict[str, Any]) -> Iterator[str]:
     name, limit = upstream["name"], upstream["rate_limit"]
     for endpoint in upstream["endpoints"]:
-        if endpoint["state"] != "up":
-            failure = f": {endpoint['last_failure']}" if endpoint["last_failure"] else ""
-            yield f"{name}: {endpoint['url']} is {endpoint['state']}, asked again {again(endpoint)}{failure}"
-        elif endpoint["last_failure"]:
-            yield f"{name}: {endpoint['url']} failed when it was last asked: {endpoint['last_failure']}"
+        if endpoint["state"] != "up" or endpoint["last_failure"]:
+            yield f"{name}: {_trouble_of(endpoint)}; to ask again now: entrepot upstreams --test {name}"
     if upstream["credential"] == "refused":
         yield f"{name}: its credential is refused: {upstream['credential_refusal'] or 'check it'}"
     ahead = upstream["clock_ahead_seconds"]
@@ -78,6 +76,15 @@ def _troubles_of(upstream: dict[str, Any]) -> Iterator[str]:
         yield f"{name}: the cache's clock is {told} that of the upstream: set it, or tokens are not valid"
     if limit and limit["remaining"] < limit["limit"] * _LOW_RATE_LIMIT:
         yield f"{name}: {rate_limit_of(upstream)}; a credential of your own may raise the limit"
+
+
+def _trouble_of(endpoint: dict[str, Any]) -> str:
+    """Tell what happened, what can be done about it, and whether the endpoint is left alone for it."""
+    found, advice = split_advice(endpoint["last_failure"] or "")
+    words = [happened(endpoint["url"], found) if found else endpoint["url"]]
+    if endpoint["state"] != "up":
+        words.append(f"it is {endpoint['state']}, and asked again {again(endpoint)}")
+    return "; ".join(filter(None, [*words, advice]))
 
 
 def _print(status: dict[str, Any]) -> None:
@@ -106,8 +113,8 @@ def _print(status: dict[str, Any]) -> None:
 
 
 def _upstreams(upstreams: list[dict[str, Any]]) -> str:
-    up = sum(upstream["state"] == "up" for upstream in upstreams)
-    return f"{up} of {len(upstreams)} up"
+    others = [f"{one['name']} {standing(one)}" for one in upstreams if standing(one) != "up"]
+    return ", ".join([f"{len(upstreams) - len(others)} of {len(upstreams)} up", *others])
 
 
 def _fills(fills: list[dict[str, Any]]) -> str:

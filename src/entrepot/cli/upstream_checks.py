@@ -8,6 +8,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 
 from msgspec import Struct
 
+from entrepot.cli.failures import happened, split_advice
 from entrepot.cli.findings import Finding, fine, problem, warning
 from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.errors import SettingsInvalid
@@ -41,17 +42,24 @@ class Answers(Struct, frozen=True):
 def check_upstreams(settings: Settings) -> Iterator[Finding]:
     """Ask all at once, so that the slowest one decides how long it takes."""
     answers = asyncio.run(_try_all(settings.upstreams))
-    yield from judge_network(answers.values())
-    for name, answer in answers.items():
+    cut_off = list(judge_network(answers.values()))
+    yield from cut_off
+    for name, answer in () if cut_off else answers.items():
         yield from judge_upstream(name, answer, proxy=_unused_proxy(settings.upstreams[name]))
-    yield judge_clock(answer.condition.clock_ahead for answer in answers.values() if answer.condition)
+    if any(trial.outcome is Outcome.OK for answer in answers.values() for trial in answer.trials):
+        yield judge_clock(answer.condition.clock_ahead for answer in answers.values() if answer.condition)
 
 
 def judge_network(answers: Collection[Answers]) -> Iterator[Finding]:
-    """Say first where it is likely this machine that is cut off, and not each of several upstreams."""
-    outcomes = [trial.outcome for answer in answers for trial in answer.trials]
-    if len(answers) > 1 and outcomes and all(outcome in _UNREACHED for outcome in outcomes):
-        found = f"none of {len(answers)} upstreams is reached from this machine"
+    """Say once where it is likely this machine that is cut off, and not each of several upstreams.
+
+    One that refuses connections, or answers nonsense, is reached: that is its own trouble.
+    """
+    trials = [trial for answer in answers for trial in answer.trials]
+    if len(answers) > 1 and trials and all(trial.is_cut_off for trial in trials):
+        reasons = list(dict.fromkeys(_split(trial)[0] for trial in trials))
+        others = f", and {len(reasons) - 1} more such" if len(reasons) > 1 else ""
+        found = f"none of {len(answers)} upstreams is reached from this machine: {reasons[0]}{others}"
         advice = "check its route, its DNS and its firewall; behind a proxy, set upstreams.NAME.proxy"
         yield problem("network", found, f"{advice}; to leave upstreams out, say --offline")
 
@@ -69,7 +77,7 @@ def judge_upstream(name: str, answers: Answers, *, proxy: str | None = None) -> 
         found, advice = _split(trial)
         if proxy is not None and trial.outcome in _UNREACHED:
             advice += f"; {proxy} is not used: set upstreams.{name}.proxy"
-        yield (warning if is_served else problem)(check, f"{trial.url}: {found}", advice)
+        yield (warning if is_served else problem)(check, happened(trial.url, found), advice)
     budget = answers.condition.budget if answers.condition else None
     if budget is not None and budget.remaining < budget.limit * _LOW:
         told = f"{budget.remaining} of {budget.limit} requests are left"
@@ -124,6 +132,5 @@ def _credential(condition: Condition | None) -> str:
 
 def _split(trial: Trial) -> tuple[str, str]:
     """Part what happened from what to do, where the reason tells both."""
-    found, semicolon, advice = (trial.reason or "it failed").partition("; ")
-    usual = _ADVICE.get(trial.outcome, _OTHERWISE)
-    return found, advice if semicolon else usual
+    found, advice = split_advice(trial.reason or "it failed")
+    return found, advice or _ADVICE.get(trial.outcome, _OTHERWISE)

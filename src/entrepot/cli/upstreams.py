@@ -10,12 +10,14 @@ import click
 
 from entrepot.cli.api_client import ApiClient
 from entrepot.cli.completion import complete_upstreams
+from entrepot.cli.failures import reason_of, standing
 from entrepot.cli.options import api_options, json_option
 from entrepot.cli.tables import ago, print_json, print_table
 
 __all__ = ["again", "command", "rate_limit_of"]
 
 _AT_ONCE = 8
+_HEADINGS = ("UPSTREAM", "STATE", "CREDENTIAL", "RATE LIMIT", "FILLS")
 
 
 @click.command()
@@ -25,6 +27,9 @@ _AT_ONCE = 8
 @click.argument("name", required=False, metavar="[NAME]", shell_complete=complete_upstreams)
 def command(*, api: ApiClient, is_test: bool, as_json: bool, name: str | None) -> None:
     """Show how the upstreams are, all or the one of that name, or test them.
+
+    One is up; failing, when it failed as it was last asked; down, when it is left alone for a while because
+    it failed again and again; or probing, when it is tried again after that.
 
     Exit codes: 0 done, and every tested endpoint answers and takes its credential; 1 one does not, or
     there is no such upstream; 2 wrong usage, or no cache to call.
@@ -59,16 +64,17 @@ def _quoted(name: str) -> str:
 
 
 def _print_all(upstreams: list[dict[str, Any]]) -> None:
-    rows = [
-        (one["name"], one["state"], one["credential"], rate_limit_of(one), str(one["running_fills"]))
-        for one in upstreams
-    ]
-    headings = ("UPSTREAM", "STATE", "CREDENTIAL", "RATE LIMIT", "FILLS")
-    print_table(headings, rows, nothing="this cache has no upstreams")
+    rows = [(*_cells(one), reason_of(one)) for one in upstreams]
+    print_table((*_HEADINGS, "REASON"), rows, nothing="this cache has no upstreams")
+
+
+def _cells(upstream: dict[str, Any]) -> tuple[str, ...]:
+    told = (upstream["name"], standing(upstream), upstream["credential"], rate_limit_of(upstream))
+    return (*told, str(upstream["running_fills"]))
 
 
 def _print_endpoints(upstream: dict[str, Any]) -> None:
-    _print_all([upstream])
+    print_table(_HEADINGS, [_cells(upstream)], nothing="")
     click.echo()
     rows = [
         (one["url"], one["state"], again(one), one["last_failure"] or "") for one in upstream["endpoints"]

@@ -78,12 +78,16 @@ class Condition(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """What came of asking one endpoint; ``reason`` where it did not go well."""
+    """What came of asking one endpoint; ``reason`` where it did not go well.
+
+    ``is_cut_off``: there was nobody to ask, by its name or on the way there.
+    """
 
     url: str
     outcome: Outcome
     seconds: float
     reason: str | None
+    is_cut_off: bool = False
 
 
 class InspectedUpstream(Protocol):

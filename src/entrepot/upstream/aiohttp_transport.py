@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
@@ -18,7 +20,7 @@ from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.tls import TlsContexts, distrust
 from entrepot.upstream.tls_inflow import OpenTls, TlsInflow
-from entrepot.upstream.transport import Ask, Response
+from entrepot.upstream.transport import Ask, ConnectTimeout, Response, Unreached
 
 __all__ = ["AiohttpTransport"]
 
@@ -26,6 +28,7 @@ _READ_BUFFER = 512 << 10
 _HEADER_LIMIT = 32 << 10  # Signed URLs of object stores outgrow the 8 KiB that aiohttp allows.
 _WORTH_DIVERTING = 4 << 20  # As it costs a connection that others could use again.
 _WORTH_DIVERTING_TLS = 16 << 20  # Which is two round trips, and the work of a handshake.
+_NO_WAY = (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.ENETDOWN, errno.EHOSTDOWN)
 _HEADERS = {"User-Agent": "entrepot", "Accept-Encoding": "identity"}
 
 
@@ -73,7 +76,7 @@ class AiohttpTransport:
                     ssl=self._context_for(ask.url, host),
                 )
         except aiohttp.ConnectionTimeoutError as error:
-            raise UpstreamTimeout(
+            raise ConnectTimeout(
                 f"{host} accepted no connection within {self._timeouts.connect:g} s; "
                 "check the network, or set the proxy of this upstream"
             ) from error
@@ -199,19 +202,28 @@ def _translated(host: str) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorDNSError as error:
-        raise UpstreamDown(f"the name of {host} does not resolve; check its spelling and the DNS") from error
-    except (aiohttp.ClientProxyConnectionError, aiohttp.ClientHttpProxyError) as error:
+        raise Unreached(f"the name of {host} does not resolve; check its spelling and the DNS") from error
+    except aiohttp.ClientProxyConnectionError as error:
+        told = f"the proxy on the way to {host} accepts no connections: {_reason(error.os_error)}"
+        raise UpstreamDown(f"{told}; check that it runs, and the proxy setting of this upstream") from error
+    except aiohttp.ClientHttpProxyError as error:
         raise UpstreamDown(f"the proxy on the way to {host} does not let through: {error}") from error
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
         raise UpstreamDown(distrust(host, error)) from error
     except aiohttp.ClientSSLError as error:
         raise UpstreamDown(f"TLS with {host} failed; is it an http:// endpoint? {error}") from error
     except aiohttp.ClientConnectorError as error:
-        reason = error.os_error.strerror or "it breaks them off"
-        raise UpstreamDown(f"{host} accepts no connections: {reason}") from error
+        kind = Unreached if error.os_error.errno in _NO_WAY else UpstreamDown
+        told = f"{host} accepts no connections: {_reason(error.os_error)}"
+        raise kind(f"{told}; check that it runs there, and that no firewall is between") from error
     except aiohttp.ClientPayloadError as error:
         raise UpstreamDown(f"{host} ended its answer too early") from error
     except (aiohttp.ServerDisconnectedError, ConnectionError) as error:
         raise UpstreamDown(f"{host} closed the connection without an answer") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise UpstreamDown(f"{host} does not speak proper HTTP: {error}") from error
+
+
+def _reason(error: OSError) -> str:
+    """Tell why there is no connection; the event loop has words of its own for it."""
+    return os.strerror(error.errno) if error.errno else error.strerror or "it breaks them off"

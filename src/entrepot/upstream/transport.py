@@ -8,9 +8,18 @@ from typing import Protocol
 
 from msgspec import Struct
 
+from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.ports.upstream import Inflow
 
-__all__ = ["Ask", "Response", "Transport"]
+__all__ = ["Ask", "ConnectTimeout", "Response", "Transport", "Unreached"]
+
+
+class Unreached(UpstreamDown):
+    """Nobody was there to ask: no name, no route, no sign of the host."""
+
+
+class ConnectTimeout(Unreached, UpstreamTimeout):
+    """Nothing came back from where the host should be."""
 
 
 class Ask(Struct, frozen=True):

@@ -11,6 +11,7 @@ from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.failover import blame
 from entrepot.upstream.observer import outcome_of
+from entrepot.upstream.transport import Unreached
 
 __all__ = ["try_endpoint"]
 
@@ -39,6 +40,7 @@ async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_
     if isinstance(failure, RateLimited | UpstreamDown):
         blame(endpoint, failure)
     if failure is not None:
-        return Trial(endpoint.url, outcome_of(failure), seconds, str(failure))
+        is_cut_off = isinstance(failure, Unreached)
+        return Trial(endpoint.url, outcome_of(failure), seconds, str(failure), is_cut_off)
     endpoint.succeed()
     return Trial(endpoint.url, Outcome.OK, seconds, None)

@@ -27,8 +27,14 @@ def test_an_endpoint_that_answers_is_no_trouble() -> None:
 @pytest.mark.parametrize("state", ["up", "probing", "down"])
 def test_an_endpoint_that_failed_when_it_was_last_asked_is_told_whatever_its_state(state: str) -> None:
     (trouble,) = troubles(_status(state=state, last_failure="r.test accepts no connections"))
-    assert trouble.startswith("r.test: http://r.test ")
-    assert trouble.endswith(": r.test accepts no connections")
+    assert trouble.startswith("r.test: http://r.test accepts no connections; ")
+    assert trouble.endswith("entrepot upstreams --test r.test")
+    assert ("it is down, and asked again at once" in trouble) == (state == "down")
+
+
+def test_what_can_be_done_follows_what_happened() -> None:
+    (trouble,) = troubles(_status(last_failure="the name of r.test does not resolve; check the DNS"))
+    assert "http://r.test: the name of r.test does not resolve; check the DNS; " in trouble
 
 
 def test_content_that_stays_above_the_watermark_is_told() -> None:

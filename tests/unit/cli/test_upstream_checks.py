@@ -7,9 +7,8 @@ from entrepot.ports.condition import Budget, Condition, CredentialStanding, Outc
 
 WELL = Trial("https://a", Outcome.OK, 0.1, None)
 DOWN = Trial("https://b", Outcome.ERROR, 0.1, "b accepts no connections: Connection refused")
-LOST = Trial(
-    "https://b", Outcome.ERROR, 0.1, "the name of b does not resolve; check its spelling and the DNS"
-)
+_LOST = "the name of b does not resolve; check its spelling and the DNS"
+LOST = Trial("https://b", Outcome.ERROR, 0.1, _LOST, is_cut_off=True)
 
 
 def condition(
@@ -38,7 +37,14 @@ def test_the_clock_is_judged_by_what_most_upstreams_say(
 
 @pytest.mark.parametrize(
     ("trials", "is_cut_off"),
-    [((DOWN, LOST), True), ((LOST, WELL), False), ((LOST,), False), ((), False)],
+    [
+        ((LOST, LOST), True),
+        ((DOWN, LOST), False),
+        ((DOWN, DOWN), False),
+        ((LOST, WELL), False),
+        ((LOST,), False),
+        ((), False),
+    ],
 )
 def test_a_machine_that_reaches_no_upstream_is_told_so_once(
     trials: tuple[Trial, ...], *, is_cut_off: bool
@@ -63,7 +69,7 @@ def test_an_endpoint_that_fails_is_a_problem_where_no_other_serves(
         (LOST, "https://b: the name of b does not resolve", "check its spelling and the DNS"),
         (
             DOWN,
-            "https://b: b accepts no connections: Connection refused",
+            "https://b accepts no connections: Connection refused",
             "check that it runs there, and that no firewall is between",
         ),
         (

@@ -35,6 +35,16 @@ async def test_each_endpoint_is_asked_whatever_the_others_answer(
     assert "500" in (trials[1].reason or "")
 
 
+@pytest.mark.parametrize(
+    ("url", "is_cut_off"), [("http://registry.invalid", True), ("http://127.0.0.1:9", False)]
+)
+async def test_nobody_to_ask_is_told_apart_from_somebody_who_refuses(
+    connect: Connect, url: str, *, is_cut_off: bool
+) -> None:
+    (trial,) = await connect(url).try_out()
+    assert (trial.outcome, trial.is_cut_off) == (Outcome.ERROR, is_cut_off)
+
+
 @pytest.mark.parametrize("auth", AUTHS, ids=["Basic", "Bearer"])
 async def test_a_credential_is_accepted_or_refused(
     registry: FakeRegistry, connect: Connect, auth: Auth
