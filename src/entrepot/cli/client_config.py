@@ -12,6 +12,7 @@ from entrepot.cli.client_files import CLIENTS, Cache, ClientFile
 from entrepot.cli.options import config_option
 from entrepot.config.forms import check_endpoint, check_upstream_name
 from entrepot.config.load import load_settings
+from entrepot.policy.spelling import did_you_mean
 
 __all__ = ["command"]
 
@@ -75,7 +76,11 @@ def command(*, client: str, url: str, upstreams: tuple[str, ...], file: Path | N
         click.echo(line, err=True)
     for name in upstreams:
         if name not in configured:
-            click.echo(f"The configuration here has no upstream {name}: the cache needs one.", err=True)
+            hint = did_you_mean(name, configured)
+            click.echo(
+                f"The configuration here has no upstream {name}, and the cache needs one{hint or '.'}",
+                err=True,
+            )
 
 
 def _with_place(client_file: ClientFile) -> str:

@@ -10,7 +10,7 @@ import click
 from entrepot.cli.api_client import ApiClient
 from entrepot.cli.jobs import await_end
 from entrepot.cli.options import api_options, json_option
-from entrepot.cli.tables import print_json, size
+from entrepot.cli.tables import counted, print_json, size
 
 __all__ = ["command"]
 
@@ -39,8 +39,9 @@ def command(*, api: ApiClient, as_json: bool) -> None:
 def _tell(told: dict[str, Any]) -> None:
     counts = {name: told.get(name, 0) for name in ("bytes", "blobs", "manifests", "spools", "swept")}
     click.echo(
-        f"gone: {counts['blobs']} blobs, {counts['manifests']} manifests, {counts['spools']} downloads left"
-        f" behind, {counts['swept']} files of nobody; {size(counts['bytes'])} in all"
+        f"gone: {counted(counts['blobs'], 'blob')}, {counted(counts['manifests'], 'manifest')},"
+        f" {counted(counts['spools'], 'download')} left behind, {counted(counts['swept'], 'file')} of nobody;"
+        f" {size(counts['bytes'])} in all"
     )
     if told["reason"]:
         click.echo(f"failed: {told['reason']}", err=True)

@@ -12,6 +12,7 @@ import click
 from entrepot.cli.findings import Finding, fine, problem, tell
 from entrepot.cli.machine_checks import check_machine
 from entrepot.cli.options import config_option, json_option
+from entrepot.cli.tables import counted
 from entrepot.cli.upstream_checks import check_upstreams
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
@@ -39,7 +40,7 @@ def command(*, file: Path | None, data: str | None, offline: bool, as_json: bool
         verdicts[finding.verdict] += 1
         tell(finding, as_json=as_json)
     if not as_json:
-        click.echo(f"{verdicts['problem']} problems, {verdicts['warning']} warnings")
+        click.echo(f"{counted(verdicts['problem'], 'problem')}, {counted(verdicts['warning'], 'warning')}")
     click.get_current_context().exit(1 if verdicts["problem"] else 0)
 
 
@@ -51,7 +52,7 @@ def _examine(file: Path | None, data: str | None, *, offline: bool) -> Iterator[
             yield problem("configuration", fault, "correct it; all else is checked when it is valid")
         return
     count = len(settings.upstreams)
-    yield fine("configuration", f"{file or 'the defaults'}, with {count} upstreams")
+    yield fine("configuration", f"{file or 'the defaults'}, with {counted(count, 'upstream')}")
     yield from check_machine(settings)
     if not offline:
         yield from check_upstreams(settings)

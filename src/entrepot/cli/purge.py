@@ -11,12 +11,13 @@ from entrepot.cli.api_client import ApiClient, NotDone
 from entrepot.cli.completion import complete_repositories, complete_upstreams
 from entrepot.cli.options import api_options, json_option
 from entrepot.cli.selections import select, split_tag
-from entrepot.cli.tables import clean, print_json, size
+from entrepot.cli.tables import clean, counted, print_json, size
 
 __all__ = ["command"]
 
 _EVERY = "*"
 _CHANGED = 412
+_KINDS = (("repository", "repositories"), ("tag", "tags"), ("manifest", "manifests"), ("blob", "blobs"))
 _LONGEST_PURGE = 1900.0
 """Seconds: it is looked at twice and done once, and the cache gives up on each after ten minutes."""
 
@@ -97,9 +98,9 @@ def _tell(report: dict[str, Any], *, as_json: bool, err: bool = False) -> None:
         return
     for name in report["names"]:
         click.echo(clean(name), err=err)
-    counted = report["tags"] or report["repositories"]
-    if counted > len(report["names"]):
-        click.echo(f"... and {counted - len(report['names'])} more", err=err)
+    named = report["tags"] or report["repositories"]
+    if named > len(report["names"]):
+        click.echo(f"... and {named - len(report['names'])} more", err=err)
     verb = "would go" if report["dry_run"] else "purged"
-    kinds = ", ".join(f"{report[kind]} {kind}" for kind in ("repositories", "tags", "manifests", "blobs"))
+    kinds = ", ".join(counted(report[nouns], noun, nouns) for noun, nouns in _KINDS)
     click.echo(f"{verb}: {kinds}, {size(report['size'])}", err=err)

@@ -10,7 +10,7 @@ import click
 from entrepot.cli.api_client import ApiClient
 from entrepot.cli.failures import happened, split_advice, standing
 from entrepot.cli.options import api_options, json_option
-from entrepot.cli.tables import clean, percent, print_json, print_pairs, size
+from entrepot.cli.tables import clean, counted, percent, print_json, print_pairs, size
 from entrepot.cli.upstreams import again, rate_limit_of
 
 __all__ = ["command", "troubles"]
@@ -88,21 +88,20 @@ def _trouble_of(endpoint: dict[str, Any]) -> str:
 
 
 def _print(status: dict[str, Any]) -> None:
-    cache, evicted = status["cache"], status["cache"]["evicted"]
+    cache = status["cache"]
     share = cache["held"] / cache["allowed"] if cache["allowed"] else None
     saved = max(0, cache["sent_bytes"] - cache["received_bytes"])
     of_sent = saved / cache["sent_bytes"] if cache["sent_bytes"] else None
-    gone = sum(evicted["content"].values())
     click.echo(clean(f"entrepot {cache['version']} at {status['url']} is {status['status']}"))
     print_pairs(
         {
             "holds": f"{size(cache['held'])} of {size(cache['allowed'])} ({percent(share)}), "
-            f"{cache['blobs']} blobs; {size(cache['free'])} free on the disk",
+            f"{counted(cache['blobs'], 'blob')}; {size(cache['free'])} free on the disk",
             "hits": f"manifests {percent(cache['manifest_requests']['hit_ratio'])}, "
             f"blobs {percent(cache['blob_requests']['hit_ratio'])} of requests since the start",
             "saved": f"{size(saved)} ({percent(of_sent)}): "
             f"{size(cache['sent_bytes'])} sent, {size(cache['received_bytes'])} received",
-            "evicted": f"{gone} pieces of content, {size(sum(evicted['bytes'].values()))}" if gone else "",
+            "evicted": _evicted(cache["evicted"]),
             "upstreams": _upstreams(status["upstreams"]),
             "fills": _fills(status["fills"]),
             "warms": ", ".join(_warm(warm) for warm in status["warms"]),
@@ -110,6 +109,11 @@ def _print(status: dict[str, Any]) -> None:
     )
     for trouble in status["troubles"]:
         click.echo(clean(f"! {trouble}"))
+
+
+def _evicted(evicted: dict[str, Any]) -> str:
+    gone = sum(evicted["content"].values())
+    return f"{counted(gone, 'piece')} of content, {size(sum(evicted['bytes'].values()))}" if gone else ""
 
 
 def _upstreams(upstreams: list[dict[str, Any]]) -> str:

@@ -18,6 +18,7 @@ import click
 __all__ = [
     "ago",
     "clean",
+    "counted",
     "drawing",
     "moment",
     "percent",
@@ -74,6 +75,11 @@ def size(count: int | None) -> str:
             break
         number, unit = number / 1000, larger
     return f"{number:.0f} {unit}" if unit == "B" or number >= 99.95 else f"{number:.1f} {unit}"
+
+
+def counted(number: int, noun: str, nouns: str | None = None) -> str:
+    """Write how many there are: ``1 tag``, ``2 tags``."""
+    return f"{number} {noun if number == 1 else nouns or f'{noun}s'}"
 
 
 def percent(share: float | None) -> str:

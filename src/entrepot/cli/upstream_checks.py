@@ -10,6 +10,7 @@ from msgspec import Struct
 
 from entrepot.cli.failures import happened, split_advice
 from entrepot.cli.findings import Finding, fine, problem, warning
+from entrepot.cli.tables import counted
 from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.errors import SettingsInvalid
 from entrepot.ports.condition import Condition, CredentialStanding, Outcome, Trial
@@ -80,7 +81,7 @@ def judge_upstream(name: str, answers: Answers, *, proxy: str | None = None) -> 
         yield (warning if is_served else problem)(check, happened(trial.url, found), advice)
     budget = answers.condition.budget if answers.condition else None
     if budget is not None and budget.remaining < budget.limit * _LOW:
-        told = f"{budget.remaining} of {budget.limit} requests are left"
+        told = f"{budget.remaining} of {budget.limit} requests left"
         yield warning(check, told, _ADVICE[Outcome.RATE_LIMITED])
 
 
@@ -96,7 +97,9 @@ def judge_clock(aheads: Iterable[float | None]) -> Finding:
     )
     if abs(ahead) > _SUSPICIOUS:
         return (problem if abs(ahead) > _WRONG else warning)(_CLOCK, told, advice)
-    return fine(_CLOCK, f"it agrees with that of {len(known)} upstreams within {_SUSPICIOUS:.0f} s")
+    return fine(
+        _CLOCK, f"it agrees with that of {counted(len(known), 'upstream')} within {_SUSPICIOUS:.0f} s"
+    )
 
 
 async def _try_all(upstreams: Mapping[str, UpstreamSettings]) -> dict[str, Answers]:

@@ -22,6 +22,7 @@ from entrepot.cli.api_client import connect
 from entrepot.cli.options import json_option, server_options
 from entrepot.cli.remote_scrub import RemoteScrub
 from entrepot.cli.selections import upstreams_of
+from entrepot.cli.tables import counted
 from entrepot.config.data_folder import find_data_folder
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
@@ -200,8 +201,9 @@ class _Report:
         verdict = "none of it wrong" if failed else "nothing wrong"
         if dropped:
             verdict = f"{dropped} dropped, to be fetched at the next pull"
+        read = f"{counted(blobs, 'blob')}, {counted(manifests, 'manifest')}, {decimal(self._read_bytes)}"
         self._tell(
-            f"{blobs} blobs, {manifests} manifests, {decimal(self._read_bytes)}: {verdict}; {failed} failed",
+            f"{read}: {verdict}; {failed} failed",
             event="verified",
             blobs=blobs,
             manifests=manifests,

@@ -49,11 +49,11 @@ def test_purge_needs_a_yes_where_nobody_can_be_asked(desk: Desk) -> None:
         desk.pulled(name)
     result = desk.run("purge", "kept")
     assert (result.exit_code, result.stdout) == (2, "")
-    assert "would go: 1 repositories, 1 tags, 1 manifests, 1 blobs, 12 B\n" in result.stderr
+    assert "would go: 1 repository, 1 tag, 1 manifest, 1 blob, 12 B\n" in result.stderr
     assert "say --yes, or look first with --dry-run" in result.stderr
     assert desk.lines("purge", "kept", "--dry-run") == [
         "docker.io/library/kept:1",
-        "would go: 1 repositories, 1 tags, 1 manifests, 1 blobs, 12 B",
+        "would go: 1 repository, 1 tag, 1 manifest, 1 blob, 12 B",
     ]
     assert len(desk.rows("tags", "kept")) == 1
 
@@ -107,7 +107,7 @@ def test_purge_asks_on_a_terminal(
     os.close(terminal)
     os.close(end)
     assert process.returncode == exit_code
-    assert f"docker.io/{name}:1\nwould go: 1 repositories".encode() in told
+    assert f"docker.io/{name}:1\nwould go: 1 repository".encode() in told
     assert len(desk.rows("images", "--search", name)) == left
 
 
@@ -153,14 +153,14 @@ def test_a_cache_verifies_its_own_content(desk: Desk) -> None:
     image = desk.pulled("library/verified", layers=(b"right", b"to be changed"))
     remote = ("verify", "--url", desk.cache.url, "docker.io/library/verified")
     size = decimal(34 + len(image.content))
-    assert desk.lines(*remote) == [f"3 blobs, 1 manifests, {size}: nothing wrong; 0 failed"]
+    assert desk.lines(*remote) == [f"3 blobs, 1 manifest, {size}: nothing wrong; 0 failed"]
     (all_there_is,) = desk.lines("verify", "--url", desk.cache.url)
     assert (" 0 manifests" not in all_there_is, all_there_is.endswith("nothing wrong; 0 failed")) == (
         True,
         True,
     )
     (one,) = desk.lines("verify", "--url", desk.cache.url, str(image.digest))
-    assert one.startswith("0 blobs, 1 manifests, ")
+    assert one.startswith("0 blobs, 1 manifest, ")
     (desk.cache.data / blob_path(image.layers[1])).write_bytes(b"it is changed")
     changed = desk.run(*remote)
     assert (changed.exit_code, changed.stdout.splitlines()[0]) == (3, f"dropped: blob {image.layers[1]}")

@@ -69,7 +69,7 @@ def test_a_flipped_bit_is_found_and_the_next_pull_fetches_that_layer_alone(
     upstream.reset_counts()
     _pull(cache)
     assert upstream.bytes_sent("blob") == len(LAYERS[0])
-    assert _verify(cache) == (0, "3 blobs, 1 manifests, 15.7 MB: nothing wrong; 0 failed\n")
+    assert _verify(cache) == (0, "3 blobs, 1 manifest, 15.7 MB: nothing wrong; 0 failed\n")
 
 
 def test_the_cache_itself_finds_a_flipped_bit(

@@ -189,5 +189,7 @@ def test_a_name_that_is_no_registrys_is_refused() -> None:
 def test_an_upstream_that_the_configuration_has_not_is_told() -> None:
     result = run("podman", PLAIN, "--upstream", "docker.io", "--upstream", "absent.test")
     assert result.exit_code == 0
-    assert "has no upstream absent.test: the cache needs one" in result.stderr
-    assert "docker.io: the cache" not in result.stderr
+    assert "has no upstream absent.test, and the cache needs one.\n" in result.stderr
+    assert "has no upstream docker.io" not in result.stderr
+    misspelt = run("podman", PLAIN, "--upstream", "docker.oi")
+    assert "has no upstream docker.oi, and the cache needs one; did you mean docker.io?\n" in misspelt.stderr

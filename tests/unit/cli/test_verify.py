@@ -52,7 +52,7 @@ def verify(data: Path) -> Verify:
 def test_all_that_is_right_is_told_in_one_line_and_exits_with_0(verify: Verify) -> None:
     result = verify()
     assert (result.exit_code, result.stderr) == (0, "")
-    assert result.stdout == "2 blobs, 1 manifests, 11 bytes: nothing wrong; 0 failed\n"
+    assert result.stdout == "2 blobs, 1 manifest, 11 bytes: nothing wrong; 0 failed\n"
 
 
 def test_what_is_wrong_is_named_and_dropped_and_exits_with_3(verify: Verify, data: Path) -> None:
@@ -61,7 +61,7 @@ def test_what_is_wrong_is_named_and_dropped_and_exits_with_3(verify: Verify, dat
     assert result.exit_code == 3
     assert result.stdout.splitlines() == [
         f"dropped: blob {OTHER}",
-        "2 blobs, 1 manifests, 11 bytes: 1 dropped, to be fetched at the next pull; 0 failed",
+        "2 blobs, 1 manifest, 11 bytes: 1 dropped, to be fetched at the next pull; 0 failed",
     ]
     assert not (data / blob_path(OTHER)).exists()
     assert verify().exit_code == 0
@@ -79,12 +79,12 @@ def test_scripts_get_an_object_a_line(verify: Verify, data: Path) -> None:
 @pytest.mark.parametrize(
     ("target", "summary"),
     [
-        (str(DEMO), "1 blobs, 1 manifests, 6 bytes"),
-        ("demo", "1 blobs, 1 manifests, 6 bytes"),
-        ("library/demo", "1 blobs, 1 manifests, 6 bytes"),
-        ("index.docker.io/demo", "1 blobs, 1 manifests, 6 bytes"),
-        (str(BLOB), "1 blobs, 0 manifests, 4 bytes"),
-        (str(MANIFEST.digest), "0 blobs, 1 manifests, 2 bytes"),
+        (str(DEMO), "1 blob, 1 manifest, 6 bytes"),
+        ("demo", "1 blob, 1 manifest, 6 bytes"),
+        ("library/demo", "1 blob, 1 manifest, 6 bytes"),
+        ("index.docker.io/demo", "1 blob, 1 manifest, 6 bytes"),
+        (str(BLOB), "1 blob, 0 manifests, 4 bytes"),
+        (str(MANIFEST.digest), "0 blobs, 1 manifest, 2 bytes"),
     ],
 )
 def test_only_what_is_named_is_read(verify: Verify, data: Path, target: str, summary: str) -> None:
