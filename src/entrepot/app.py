@@ -201,7 +201,7 @@ class Application:
             "listening",
             addresses=addresses,
             scheme="http" if self._tls is None else "https",
-            data=str(self._folder.absolute()),
+            data=str(self._folder),
             upstreams=list(self._upstreams),
             version=version("entrepot"),
         )

@@ -10,6 +10,7 @@ import click
 
 from entrepot.cli.machine_checks import check_budget
 from entrepot.cli.options import config_option
+from entrepot.config.data_folder import readable
 from entrepot.config.json_schema import json_schema
 from entrepot.config.load import load_settings
 from entrepot.config.show import render_settings
@@ -31,7 +32,8 @@ def check(*, file: Path | None) -> None:
     click.echo("OK")
     click.echo(f"  file       {file or 'none'}")
     click.echo(f"  listen     {settings.listen}")
-    click.echo(f"  data       {settings.data or 'chosen at start'}")
+    data = "chosen at start" if settings.data is None else readable(Path(settings.data))
+    click.echo(f"  data       {data}")
     click.echo(f"  upstreams  {', '.join([f'{settings.default_upstream} (default)', *others])}")
     for finding in check_budget(settings):
         click.echo(f"warning: {finding.found}: {finding.advice}", err=True)

@@ -18,7 +18,7 @@ from entrepot.cli.api_client import ApiFailed, own_client, token_of
 from entrepot.cli.findings import Finding, fine, problem, warning
 from entrepot.cli.tables import size
 from entrepot.config.bounds import bounds_on
-from entrepot.config.data_folder import find_data_folder, is_writable
+from entrepot.config.data_folder import find_data_folder, is_writable, readable
 from entrepot.config.forms import parse_listen
 from entrepot.config.schema import Settings
 from entrepot.errors import SettingsInvalid
@@ -138,9 +138,9 @@ def file_system_of(place: Path, mounts: Iterable[str]) -> str | None:
 def _data_folder(configured: str | None) -> Path:
     """Choose as the server would, and make nothing."""
     if configured is not None:
-        return Path(configured).absolute()
+        return readable(Path(configured))
     with suppress(SettingsInvalid):
-        return find_data_folder(None).absolute()
+        return find_data_folder(None)
     return (_SYSTEM_FOLDER if is_writable(_existing(_SYSTEM_FOLDER)) else _LOCAL_FOLDER).absolute()
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from entrepot.errors import SettingsInvalid
 
-__all__ = ["find_data_folder", "is_writable", "prepare_data_folder"]
+__all__ = ["find_data_folder", "is_writable", "prepare_data_folder", "readable"]
 
 _OF_THE_SYSTEM = Path("/var/lib/entrepot")
 _HERE = Path("data")
@@ -16,18 +16,19 @@ _HERE = Path("data")
 def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, local: Path = _HERE) -> Path:
     """Return the configured folder, else the system's where it may be written, else ``local``; make it.
 
-    One that is configured and holds a cache may be read-only: that much can be served.  Raises
-    ``SettingsInvalid`` where the folder cannot be created or written.
+    What is returned is absolute and without ``..``, to be read wherever one is.  A configured one that
+    holds a cache may be read-only: that much can be served.  Raises ``SettingsInvalid`` where the folder
+    cannot be created or written.
     """
     if configured is not None:
-        folder = Path(configured)
+        folder = readable(Path(configured))
         return folder if _holds_cache(folder) else _created(folder)
     try:
         return _created(system)
     except SettingsInvalid:
         pass
     try:
-        return _created(local)
+        return _created(readable(local))
     except SettingsInvalid as failure:
         raise SettingsInvalid(
             f"data: neither {system} nor {local.absolute()} can be written;"
@@ -40,12 +41,16 @@ def find_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, loca
 
     Raises ``SettingsInvalid`` where there is none; how another is named, its caller knows.
     """
-    folders = [Path(configured)] if configured is not None else [system, local]
+    folders = [readable(one) for one in ([Path(configured)] if configured is not None else [system, local])]
     for folder in folders:
         if _holds_cache(folder):
             return folder
-    named = " nor ".join(str(folder.absolute()) for folder in folders)
-    raise SettingsInvalid(f"data: no cache in {named}")
+    raise SettingsInvalid(f"data: no cache in {' nor '.join(map(str, folders))}")
+
+
+def readable(folder: Path) -> Path:
+    """Resolve ``..``, which says nothing to others; a link stays by the name that it is known by."""
+    return folder.resolve() if ".." in folder.parts else folder.absolute()
 
 
 def is_writable(folder: Path) -> bool:

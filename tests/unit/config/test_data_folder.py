@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from entrepot.config.data_folder import prepare_data_folder
+from entrepot.config.data_folder import find_data_folder, prepare_data_folder
 from entrepot.errors import SettingsInvalid
 
 
@@ -12,6 +12,17 @@ def test_the_configured_folder_is_made(tmp_path: Path) -> None:
     folder = prepare_data_folder(str(tmp_path / "a" / "b"), tmp_path / "system", tmp_path / "local")
     assert folder == tmp_path / "a" / "b"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_folder_is_told_as_it_can_be_read_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "here").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "here")
+    monkeypatch.chdir(tmp_path / "here")
+    assert prepare_data_folder("../there") == tmp_path / "there"
+    assert prepare_data_folder("data") == tmp_path / "here" / "data"
+    assert prepare_data_folder(str(tmp_path / "link")) == tmp_path / "link"
+    (tmp_path / "there" / "entrepot.db").touch()
+    assert find_data_folder("../there") == tmp_path / "there"
 
 
 def test_the_folder_of_the_system_is_taken_where_it_may_be_written(tmp_path: Path) -> None:
