@@ -13,7 +13,7 @@ from entrepot.audit.messages import Report
 
 __all__ = ["Batch", "Forwarder", "Place", "Target"]
 
-_BATCH_BYTES = 256 << 10
+_BATCH_BYTES = 64 << 10
 _REMEMBERED_BATCHES = 16
 """After a sudden end no more than these come twice: to remember each costs a tenth of sending it."""
 _LOOK_SECONDS = 1.0

@@ -59,8 +59,9 @@ class WebhookTarget:
         headers = {"Content-Type": _TYPE}
         if self._webhook.token is not None:
             headers["Authorization"] = f"Bearer {self._webhook.token}"
-        context = ssl.create_default_context()
+        context = None
         if self._webhook.ca_file is not None:
+            context = ssl.create_default_context()
             context.load_verify_locations(self._webhook.ca_file)
         return Poster(self._webhook.url, headers, context)
 
