@@ -57,6 +57,7 @@ class FileSpool:
         self._threads = threads
         self._system = system
         with translated(self._part), ExitStack() as undo:
+            make_folder(system, self._part.parent)  # Somebody may have cleaned up too well.
             self._fd = system.open(self._part, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             undo.callback(os.close, self._fd)
             end = os.fstat(self._fd).st_size

@@ -90,6 +90,7 @@ async def test_a_journal_that_promises_more_than_its_file_holds_is_cut_down(tmp_
 async def test_a_spool_that_cannot_be_made_is_a_failure_of_the_store(tmp_path: Path) -> None:
     store = FilesystemBlobs(tmp_path)
     (tmp_path / "spool").rmdir()
+    (tmp_path / "spool").write_bytes(b"in the way")
     with pytest.raises(StoreFailed, match="cannot use"):
         await store.spool(DIGEST)
     store.close()

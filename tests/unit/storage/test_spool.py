@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import shutil
 import threading
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -48,6 +49,20 @@ class SlowHasher:
     def update(self, _content: bytes) -> None:
         self.entered.set()
         assert self.let_go.wait(PATIENCE)
+
+
+async def test_what_comes_after_all_folders_were_removed_is_kept(
+    store: FilesystemBlobs, tmp_path: Path
+) -> None:
+    for folder in tmp_path.iterdir():
+        shutil.rmtree(folder)
+    spool = await store.spool(DIGEST)
+    await spool.write(0, CONTENT)
+    await spool.commit(len(CONTENT))
+    await spool.close()
+    blob = store.open(DIGEST)
+    assert blob is not None
+    blob.close()
 
 
 async def test_a_caller_who_is_cancelled_again_and_again_waits_for_its_thread(spool: FileSpool) -> None:
