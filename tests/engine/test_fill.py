@@ -216,6 +216,13 @@ async def test_an_upstream_that_contradicts_itself_is_believed_last_and_not_aske
     assert len(yard.upstream.downloads) <= 5
 
 
+async def test_where_parts_contradict_the_manifest_the_whole_is_asked_for(yard: Yard) -> None:
+    yard.upstream.size_of_parts = len(CONTENT) + 7
+    source = yard.add(CONTENT)
+    assert await yard.read(source, MIB, MIB + 100, size=len(CONTENT)) == CONTENT[MIB : MIB + 100]
+    assert yard.upstream.downloads == [(MIB, 2 * MIB), (0, None)]
+
+
 async def test_a_blob_of_no_told_length_is_served_whole(yard: Yard) -> None:
     source = yard.add(CONTENT)
     yard.upstream.tells_size = False

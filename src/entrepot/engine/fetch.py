@@ -39,7 +39,7 @@ class Fetch:
     ``stop`` may move while the download runs: what lies beyond is then another's, or no longer.
     """
 
-    __slots__ = ("cursor", "farthest", "is_open", "stop")
+    __slots__ = ("cursor", "farthest", "is_open", "is_plain", "stop")
 
     def __init__(self, cursor: int, stop: int | None) -> None:
         self.cursor = cursor
@@ -48,6 +48,8 @@ class Fetch:
         self.stop = stop
         self.is_open = False
         """The upstream has answered, and the connection has not broken since."""
+        self.is_plain = False
+        """The whole is asked for, as what was said of a part was wrong: ranges are what registries err in."""
 
     @property
     def is_done(self) -> bool:
@@ -147,13 +149,14 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
             raise
     except (RateLimited, UpstreamDown) as failure:
         progress = fetch.farthest - begin
+        fetch.is_plain = fetch.is_plain or isinstance(failure, WrongContent)
         if not attempts.failed(source, failure, progress, is_answered=fetch.is_open):
             raise
 
 
 async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGenerator[bytes]:
-    opening = source.upstream.open_blob(source.repository.name, source.digest, fetch.cursor, fetch.stop)
-    async with opening as stream:
+    start, stop = (0, None) if fetch.is_plain else (fetch.cursor, fetch.stop)
+    async with source.upstream.open_blob(source.repository.name, source.digest, start, stop) as stream:
         receive = await opened(fetch, stream)
         fetch.is_open = True
         inflow = stream.divert() if receive is not None else None

@@ -114,6 +114,8 @@ class ScriptedUpstream:
     """After how many bytes the next downloads break."""
     sizes: list[int | None] = field(default_factory=list)
     """What the next downloads say of the whole size, ``None`` for the truth."""
+    size_of_parts: int | None = None
+    """What downloads of a part say of the whole size, ``None`` for the truth."""
     refusals: dict[int, EntrepotError] = field(default_factory=dict)
     """What is raised in place of a download, by its number from 1 on."""
     honest_after: int = 0
@@ -155,6 +157,8 @@ class ScriptedUpstream:
             start, stop = 0, None
         size = len(content) if self.tells_size and self.tells_size_of_downloads else None
         size = (self.sizes.pop(0) if self.sizes else None) or size
+        if stop is not None or start > 0:
+            size = self.size_of_parts or size
         if len(self.downloads) <= self.honest_after:
             content = bytes(reversed(content))
         cut = self.cuts.pop(0) if self.cuts else None
