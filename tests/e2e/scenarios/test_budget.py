@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import random
 import sqlite3
@@ -123,12 +124,16 @@ def test_a_cold_pull_makes_room_before_it_grows(start: Start, upstream: FakeRegi
         _pull(cache, _path(upstream, pattern(f"old {number}", 5 * MIB)))
     before = du(cache.data)
     large = _path(upstream, pattern("large", 40 * MIB))
-    upstream.misbehave("blob", Fault(hang_after=MIB), method="GET", times=1)
+    hold = asyncio.Event()
+
+    async def let_go() -> None:
+        hold.set()
+
+    upstream.misbehave("blob", Fault(hang_after=MIB, hold=hold), method="GET", times=1)
     with Download(cache.url, large) as download:
         download.read(MIB // 2)
         assert before - du(cache.data) > 30 * MIB
-    upstream.behave()
-    cache.wait_for_fills()  # Nobody reads any more: else what hangs would be waited for, as long as is set.
+    upstream.from_thread(let_go())
     _pull(cache, large)
     assert du(cache.data) <= BUDGET
 
