@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
@@ -30,7 +29,7 @@ from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.filesystem import FilesystemBlobs
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
-from entrepot.testing.waiting import PATIENCE
+from entrepot.testing.waiting import PATIENCE, until
 
 LIMITS = Freshness(fresh_for=3600, revalidate_within=PATIENCE, stale_if_error=86400, not_found_for=0)
 
@@ -39,15 +38,14 @@ LIMITS = Freshness(fresh_for=3600, revalidate_within=PATIENCE, stale_if_error=86
 class Moody(ScriptedUpstream):
     """Fails requests whose words begin with a key, once for each failure it has for them.
 
-    What is asked for the tags ``left_waiting`` has no answer.
+    What is asked for the tags ``left_waiting`` has no answer as long as they are.
     """
 
     moods: dict[str, list[Exception]] = field(default_factory=dict)
     left_waiting: set[str] = field(default_factory=set)
 
     async def get_manifest(self, repository: str, reference: Reference) -> FetchedManifest:
-        if str(reference) in self.left_waiting:
-            await asyncio.Event().wait()
+        await until(lambda: str(reference) not in self.left_waiting, "the word to answer")
         return await ScriptedUpstream.get_manifest(self, repository, reference)
 
     def _ask(self, what: str) -> None:

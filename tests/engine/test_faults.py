@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import operator
 import random
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -19,7 +17,7 @@ from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import Spool
 from entrepot.ports.upstream import Inflow
 from entrepot.storage.filesystem import FilesystemBlobs
-from entrepot.testing.waiting import until
+from entrepot.testing.waiting import PATIENCE
 
 CONTENT = random.Random(9).randbytes(2 * MIB + 77)
 
@@ -141,10 +139,10 @@ async def _leave_after(yard: Yard, steps: int) -> bool:
     for _ in range(steps):
         if reader.done():
             break
-        waited_for = threads.jobs.copy()
+        waited_for = list(map(asyncio.wrap_future, threads.jobs.copy()))
         await asyncio.sleep(0)
         if waited_for:
-            await until(partial(operator.ne, threads.jobs, waited_for), "a thread")
+            await asyncio.wait(waited_for, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED)
     was_cancelled = reader.cancel()
     await asyncio.wait([reader])
     return was_cancelled
