@@ -152,6 +152,17 @@ def test_a_line_is_sent_when_all_of_it_is_there(
     _got(collector, [*first, b"line 1"])
 
 
+def test_a_line_that_is_longer_than_a_batch_holds_up_none_behind_it(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "_BATCH_BYTES", 16)
+    long = b"line" * 10
+    first = _append(files, range(2))
+    files.append(long + b"\nline 2\n")
+    begin()
+    _got(collector, [*first, long, b"line 2"])
+
+
 @pytest.mark.parametrize("damage", ["\x00", "\x00:5", "../secret:0", "{file}:-1", "{file}:x", "{file}", ""])
 def test_a_position_that_cannot_be_read_sends_again_rather_than_too_little(
     files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], tmp_path: Path, damage: str
