@@ -76,10 +76,12 @@ class ForwarderProcess:
             process = self._process = subprocess.Popen(  # noqa: S603 - this interpreter, and our own module
                 _COMMAND, stdin=subprocess.PIPE, stdout=subprocess.PIPE, process_group=0
             )
-        with process:
-            if process.stdin is not None and process.stdout is not None:
-                with suppress(BrokenPipeError, ValueError):  # Ended, or closed, as soon as it began.
+            # Before anybody may close it: else its number could be that of a client's connection by then.
+            if process.stdin is not None:
+                with suppress(BrokenPipeError):  # Ended as soon as it began.
                     write_whole(process.stdin.fileno(), msgspec.json.encode(self._order) + b"\n")
+        with process:
+            if process.stdout is not None:
                 self._listen(process.stdout)
         if not self._closing.is_set():
             log.error("audit_forwarder_ended", status=process.returncode, retry_after=self._pause)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import URLError
@@ -47,8 +48,11 @@ def run(*arguments: str, environment: Mapping[str, str] | None = None, within: f
 
 def children(pid: int) -> set[int]:
     """Return the processes that a process has started and not buried (Linux)."""
-    threads = Path(f"/proc/{pid}/task").iterdir()
-    return {int(child) for thread in threads for child in (thread / "children").read_text().split()}
+    found: set[int] = set()
+    for thread in Path(f"/proc/{pid}/task").iterdir():
+        with suppress(FileNotFoundError, ProcessLookupError):  # A thread that has just ended.
+            found.update(map(int, (thread / "children").read_text().split()))
+    return found
 
 
 def has_ended(pid: int) -> bool:

@@ -6,7 +6,9 @@ import os
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -15,6 +17,7 @@ from structlog.testing import capture_logs
 from entrepot.audit import forwarder_process
 from entrepot.audit.forwarder_process import ForwarderProcess
 from entrepot.audit.messages import Order, Webhook
+from entrepot.telemetry.lines import write_whole
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.ports import free_port
 from entrepot.testing.programs import children, run
@@ -207,6 +210,25 @@ def test_one_that_hangs_does_not_outlive_the_close(
     _the_one_begun_after(before)
     process.close()
     wait_until(lambda: children(os.getpid()) <= before, "its end")
+
+
+def test_nothing_is_written_to_what_a_close_closes_meanwhile(
+    order: Order, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, interrupted = Future[ForwarderProcess](), list[bool]()
+
+    def write(descriptor: int, content: bytes) -> None:
+        process = begun.result(PATIENCE)
+        closing.start()
+        interrupted.append(process._closing.wait(0.05))
+        write_whole(descriptor, content)
+
+    closing = threading.Thread(target=lambda: begun.result().close())
+    monkeypatch.setattr(forwarder_process, "write_whole", write)
+    begun.set_result(ForwarderProcess(order, metrics))
+    wait_until(lambda: bool(interrupted), "the order")
+    closing.join(PATIENCE)
+    assert interrupted == [False]
 
 
 def test_it_imports_little() -> None:
