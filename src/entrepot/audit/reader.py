@@ -14,7 +14,14 @@ import msgspec
 from entrepot.audit.folder import audit_files, begun_at
 from entrepot.audit.lines import read_line
 from entrepot.errors import StoreFailed
-from entrepot.ports.audit import AuditEntry, AuditPage, AuditQuery, InvalidCursor, RequestEntry
+from entrepot.ports.audit import (
+    ActionEntry,
+    AuditEntry,
+    AuditEvent,
+    AuditPage,
+    AuditQuery,
+    InvalidCursor,
+)
 
 __all__ = ["read_page"]
 
@@ -22,6 +29,10 @@ _BLOCK = 64 << 10
 _LONGEST_LINE = 1 << 20
 _MOST_READ = 8 << 20
 """Bytes that are looked through for one page, so that no question takes long: its asker asks on."""
+
+_PULLING = ("GET", "HEAD")
+_PULLED = re.compile(r"/v2/.+/(?:manifests|blobs)/")
+_NEEDLES: dict[AuditEvent, bytes] = {"pull": b"/v2/", "request": b'"request"', "action": b'"action"'}
 
 _CURSOR = re.compile(r"(?P<name>[\w.-]{1,64}):(?P<offset>[0-9]{1,18})")
 
@@ -39,7 +50,7 @@ def read_page(folder: Path, query: AuditQuery, limit: int, cursor: str | None = 
     Raises ``InvalidCursor``, and ``StoreFailed`` where the files cannot be read.
     """
     start = None if cursor is None else _parse(cursor)
-    needles = _needles(query)
+    needles = list(_needles(query))
     entries: list[AuditEntry] = []
     read = 0
     try:
@@ -47,7 +58,7 @@ def read_page(folder: Path, query: AuditQuery, limit: int, cursor: str | None = 
             if len(entries) >= limit or read > _MOST_READ:
                 return AuditPage(entries, f"{place.name}:{place.offset}")
             read += len(line)
-            entry = read_line(line) if all(needle in line for needle in needles) else None
+            entry = read_line(line) if all(any(one in line for one in some) for some in needles) else None
             if entry is not None and _is_wanted(entry, query):
                 entries.append(entry)
     except OSError as failure:
@@ -102,19 +113,28 @@ def _backwards(file: BinaryIO, most: int | None) -> Iterator[tuple[int, bytes]]:
         yield end, rest
 
 
-def _needles(query: AuditQuery) -> list[bytes]:
-    """Return what stands in every line that is wanted, so that most of the others need no parsing."""
-    texts = (query.caller, query.upstream, query.repository, query.event)
-    return [msgspec.json.encode(text) for text in texts if text is not None]
+def _needles(query: AuditQuery) -> Iterator[list[bytes]]:
+    """Yield of what one stands in every line that is wanted, so that most of the others need no parsing."""
+    for text in (query.caller, query.upstream, query.repository):
+        if text is not None:
+            yield [msgspec.json.encode(text)]
+    if query.events:
+        yield [_NEEDLES[event] for event in query.events]
 
 
 def _is_wanted(entry: AuditEntry, query: AuditQuery) -> bool:
-    event = "request" if isinstance(entry, RequestEntry) else "action"
     return (
         (query.since is None or entry.time >= query.since)
         and (query.until is None or entry.time <= query.until)
         and query.caller in (None, entry.user, entry.remote)
         and query.upstream in (None, entry.upstream)
         and query.repository in (None, entry.repository)
-        and query.event in (None, event)
+        and (not query.events or any(_is_one(entry, event) for event in query.events))
     )
+
+
+def _is_one(entry: AuditEntry, event: AuditEvent) -> bool:
+    if isinstance(entry, ActionEntry):
+        return event == "action"
+    is_pull = entry.method in _PULLING and _PULLED.search(entry.path) is not None
+    return event == "request" or (event == "pull" and is_pull)

@@ -105,7 +105,8 @@ class ApiClient:
             **{name.replace("_", "-"): value for name, value in headers.items()},
         }
         content = None if body is None else msgspec.json.encode(body)
-        told = urlencode({name: value for name, value in (query or {}).items() if value not in (None, "")})
+        given_query = {name: value for name, value in (query or {}).items() if value not in (None, "")}
+        told = urlencode(given_query, doseq=True)
         target = f"{PREFIX}{path}{'?' if told else ''}{told}"
         return self._ask(method, target, content, given)
 

@@ -26,6 +26,13 @@ _LATE = timedelta(seconds=5)
 _LARGEST_PAGE = 500
 _SPAN = re.compile(r"(\d{1,9})(s|m|h|d|w)")
 _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+_EVENTS: dict[str, list[str]] = {
+    "": ["pull", "action"],
+    "pull": ["pull"],
+    "request": ["request"],
+    "action": ["action"],
+    "any": [],
+}
 _NEXT = re.compile(r'<([^>]*)>; rel="next"')
 
 
@@ -58,38 +65,46 @@ class _Moment(click.ParamType[str]):
     "--repository",
     metavar="REPOSITORY",
     shell_complete=complete_repositories,
-    help="Of this repository: alpine, as in a pull, or library/alpine wherever it is.",
+    help="Of this repository, named as in a pull or as it is listed; without an upstream, of --upstream or of"
+    " the default one.",
 )
 @click.option("--upstream", metavar="NAME", shell_complete=complete_upstreams, help="Of this upstream.")
 @click.option("--caller", metavar="NAME", help="Of this user, or address.")
 @click.option(
-    "--event", type=click.Choice(["request", "action"]), help="Requests, or what was done to the cache."
+    "--event",
+    type=click.Choice(list(_EVENTS)[1:]),
+    help="Pulls, all requests, what was done to the cache, or any; without it, pulls and what was done.",
 )
 @click.option(
     "--limit", metavar="N", type=click.IntRange(1, 100_000), default=50, help="The last so many; 50."
 )
 @click.option("--follow", is_flag=True, help="Go on showing what comes, until Ctrl-C.")
 @json_option
-def command(*, api: ApiClient, limit: int, follow: bool, as_json: bool, **query: Any) -> None:
-    """Show the last entries of the audit log, the newest last.
+def command(
+    *, api: ApiClient, event: str | None, limit: int, follow: bool, as_json: bool, **query: Any
+) -> None:
+    """Show the last entries of the audit log, the newest last: pulls, and what was done to the cache.
 
-    Times without a zone are local ones. What looks into the audit log is not followed.
+    A pull is a request of a manifest or a blob. Probes, and calls of the API, these commands among them,
+    are requests too. Times without a zone are local ones. What looks into the audit log is not followed.
 
     Exit codes: 0 done; 1 the cache failed; 2 wrong usage, or no cache to call; 130 interrupted.
     """
+    told, query["event"] = _nothing(event, query), _EVENTS[event or ""]
     with until_interrupted():
         last = list(_newest_first(api, query, limit))[::-1]
         _print(last, as_json=as_json)
         if not (last or follow or as_json):
-            click.echo(clean(f"the audit log has no entry {_wanted(query)}"), err=True)
+            click.echo(clean(told), err=True)
         if follow:
             _follow(api, query, last, as_json=as_json)
 
 
-def _wanted(query: dict[str, Any]) -> str:
+def _nothing(event: str | None, query: dict[str, Any]) -> str:
     """Say what was looked for, so that whoever misspelt it sees it."""
-    told = [f"{name} {value}" for name, value in query.items() if value is not None]
-    return f"with {', '.join(told)}" if told else "yet"
+    sought = "entry" if event == "any" else event or "pull or action"
+    told = ", ".join(f"{name} {value}" for name, value in query.items() if value is not None)
+    return f"the audit log has no {sought} {f'with {told}' if told else 'yet'}"
 
 
 def _newest_first(api: ApiClient, query: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:

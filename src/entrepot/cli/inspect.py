@@ -27,6 +27,8 @@ _CACHED = {"all": "cached", "part": "cached in part", "none": "not cached"}
 def command(*, api: ApiClient, platform: str | None, as_json: bool, image: ImageReference) -> None:
     """Look into a cached image: platforms, layers, config, history, annotations, and what refers to it.
 
+    An IMAGE is named as in a pull, or as it is listed; without an upstream, it is of the default one.
+
     Exit codes: 0 done; 1 it is not cached; 2 wrong usage, or no cache to call.
     """
     manifest = _manifest(api, image.name, reference_of(image))

@@ -31,7 +31,8 @@ def command(
 ) -> None:
     """Keep images from expiry and eviction, or without any, list what is kept so.
 
-    An IMAGE is named as in a pull; its repository and its tag may be patterns, where * matches slashes
+    An IMAGE is named as in a pull, or as it is listed; without an upstream, it is of the default one. Its
+    repository and its tag may be patterns, where * matches slashes
     too: ghcr.io/team/*, postgres:16*. Nothing is fetched; what is pulled later is kept too.
 
     Exit codes: 0 done; 1 there is no such upstream or pin, or it is the configuration's; 2 wrong usage,

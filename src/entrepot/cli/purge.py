@@ -38,7 +38,8 @@ _LONGEST_PURGE = 1900.0
 def command(*, api: ApiClient, dry_run: bool, yes: bool, as_json: bool, **wanted: Any) -> None:
     """Let go of cached tags, repositories or an upstream: the next pull fetches them again.
 
-    An IMAGE is named as in a pull; its repository and its tag may be patterns, where * matches slashes
+    An IMAGE is named as in a pull, or as it is listed; without an upstream, it is of the default one. Its
+    repository and its tag may be patterns, where * matches slashes
     too: ghcr.io/team/*, nginx:1.2*. Without a tag the whole repository goes. What other repositories
     or tags still need stays.
 

@@ -23,6 +23,14 @@ can be called so; 130 ended by Ctrl-C. Complaints go to standard error, with `--
 call a running cache by its [admin API](api.md): the one that the configuration describes, or any other by its
 URL and its administrator's [token](api.md#the-token). This machine's own is sent nowhere else.
 
+The configuration is the file of `--config` and the variables of the [settings](configuration.md), as for
+`serve`. What `serve` was told by its options alone, other commands do not know: tell them by variables.
+
+```sh
+entrepot serve --data /srv/cache --listen 127.0.0.1:5001 &
+ENTREPOT_DATA=/srv/cache ENTREPOT_LISTEN=127.0.0.1:5001 entrepot status
+```
+
 ```sh
 export ENTREPOT_URL=https://cache.example:5000 ENTREPOT_TOKEN_FILE=~/cache-token
 entrepot status
@@ -31,8 +39,10 @@ entrepot audit --since 1h --repository docker.io/library/alpine
 ```
 
 On a terminal they print tables; elsewhere plain columns with every name whole, without colours. `--json`
-prints what the API answers, an object a line, for `jq`. Images are named as in a pull; a name without a host
-is one of the default upstream.
+prints what the API answers, an object a line, for `jq`.
+
+Images and repositories are named as in a pull, or as they are listed: behind the name of their upstream, even
+where that is like no host's. A name without an upstream is one of the default upstream.
 
 ## Completion
 

@@ -22,6 +22,8 @@ __all__ = ["command"]
 def command(*, api: ApiClient, as_json: bool, images: tuple[ImageReference, ...]) -> None:
     """Ask the upstream now what tags mean, however fresh they are here; one not cached yet is pulled.
 
+    An IMAGE is named as in a pull, or as it is listed; without an upstream, it is of the default one.
+
     Exit codes: 0 done, moved or not; 1 one could not be had, and is named; 2 wrong usage, or no cache
     to call.
     """

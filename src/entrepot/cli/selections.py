@@ -6,8 +6,7 @@ import click
 from msgspec import Struct
 
 from entrepot.cli.api_client import ApiClient, NotDone
-from entrepot.oci.reference import split_host
-from entrepot.policy.routing import DOCKER_HUB, NoSuchUpstream, UpstreamTable
+from entrepot.policy.routing import DOCKER_HUB, NoSuchUpstream, UpstreamTable, split_upstream
 from entrepot.policy.wanted import is_pattern
 
 __all__ = ["Selected", "select", "split_tag", "upstreams_of"]
@@ -22,15 +21,14 @@ class Selected(Struct, frozen=True):
 
 
 def select(api: ApiClient, image: str, upstream: str | None = None) -> Selected:
-    """Find the upstream that an image means, as in a pull, unless it is given.
+    """Find the upstream that an image means, unless it is given.
 
     Raises ``click.UsageError``, and ``NotDone`` for no upstream of the cache.
     """
     name, tags = split_tag(image)
-    host, rest = split_host(name)
-    if host is not None and upstream is None:
-        upstream, name = host, rest
     table = upstreams_of(api)
+    if upstream is None:
+        upstream, name = split_upstream(name, table)
     known = table.named(upstream or table.default)
     if isinstance(known, NoSuchUpstream):
         names = dict.fromkeys(table.names.values())

@@ -28,6 +28,8 @@ def command(
 ) -> None:
     """List the cached tags of a repository, and when the upstream last said what they mean.
 
+    A REPOSITORY is named as in a pull, or as it is listed; without an upstream, it is of the default one.
+
     Exit codes: 0 done; 1 there are none; 2 wrong usage, or no cache to call.
     """
     query = {"repository": repository, "search": search, "sort": _ORDERS[sort]}

@@ -31,7 +31,7 @@ from entrepot.engine.scrub import Finding, Kind, Scrub, Verdict
 from entrepot.errors import EntrepotError, SettingsInvalid
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.reference import InvalidName, Repository, check_hosted_name, split_host
-from entrepot.policy.routing import UpstreamTable, resolve
+from entrepot.policy.routing import UpstreamTable, resolve_named
 from entrepot.ports.blobs import Pace
 from entrepot.standalone import scrubbing
 
@@ -74,8 +74,9 @@ def command(
 ) -> None:
     """Read stored content again, all or what is named, and drop what is not what its digest says.
 
-    The next pull fetches that anew. The data folder is read here, and the cache may run meanwhile, or
-    not; with --url the cache there reads what it holds.
+    A REPOSITORY is named as in a pull, or as it is listed; without an upstream, it is of the default one.
+    The next pull fetches anew what was dropped. The data folder is read here, and the cache may run
+    meanwhile, or not; with --url the cache there reads what it holds.
 
     Exit codes: 0 all is right; 3 something was wrong, and is dropped; 1 something could not be read, or
     is not there; 2 wrong usage, or no cache to call.
@@ -132,13 +133,11 @@ def _folder(settings: Settings) -> Path:
 
 
 def _named(text: str, upstreams: UpstreamTable) -> Repository:
-    host, name = split_host(text)
-    upstream, _, rest = text.partition("/")
-    if host is None and rest and upstream in upstreams.names.values():
-        return Repository(upstream, rest)
-    meant = resolve(None, None, None, text, upstreams)
-    # Content may be left of an upstream that is configured no more.
-    return meant if isinstance(meant, Repository) else Repository(host or upstreams.default, name)
+    meant = resolve_named(text, upstreams)
+    if isinstance(meant, Repository):
+        return meant
+    host, name = split_host(text)  # Content may be left of an upstream that is configured no more.
+    return Repository(host or upstreams.default, name)
 
 
 async def _take(opened: _Opened, targets: Sequence[Target], report: _Report) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from contextlib import nullcontext
 from typing import Any
 
@@ -12,11 +12,14 @@ import click
 
 from entrepot.cli.api_client import ApiClient
 from entrepot.cli.options import api_options, json_option
+from entrepot.cli.selections import upstreams_of
 from entrepot.cli.tables import drawing
 from entrepot.cli.waiting import INTERRUPTED, looks
 from entrepot.cli.workload_files import read_compose, read_kubernetes, read_list
 from entrepot.oci.image_reference import InvalidImage, parse_image
 from entrepot.oci.platform import InvalidPlatform, parse_platform
+from entrepot.oci.reference import Repository
+from entrepot.policy.routing import resolve_named
 
 __all__ = ["command"]
 
@@ -49,14 +52,16 @@ _SECONDS_BETWEEN_LOOKS = 0.3
 def command(*, api: ApiClient, detach: bool, as_json: bool, **options: Any) -> None:
     """Have a running cache fetch images, and wait until they are there.
 
-    An IMAGE is named as in a pull: alpine, ghcr.io/owner/name:v1, name@sha256:...; its tag may be a
-    pattern, as in nginx:1.2*. Interrupted, the command ends, and the cache goes on.
+    An IMAGE is named as in a pull: alpine, ghcr.io/owner/name:v1, name@sha256:...; without an upstream, it is
+    of the default one, but in a file of Docker Hub, as workloads mean it. Its tag may be a pattern, as in
+    nginx:1.2*. Interrupted, the command ends, and the cache goes on.
 
     Exit codes: 0 all are there, but for unsigned ones that are left alone; 1 some are not, and are
     named, or no tag matches; 2 wrong usage, or no cache to call.
     """
     images = _images(options)
     _check(images, options["platforms"])
+    images = _named(api, images, options["images"])
     choices = {name: options[name] for name in ("platforms", "referrers", "only_signed")}
     warm = api.call("POST", "/warms", {"images": images, **choices})
     if not detach:
@@ -92,6 +97,20 @@ def _check(images: Iterable[str], platforms: Iterable[str]) -> None:
             parse_platform(platform)
         except InvalidPlatform as invalid:
             raise click.UsageError(f"{invalid}, found {platform!r}") from invalid
+
+
+def _named(api: ApiClient, images: list[str], typed: Collection[str]) -> list[str]:
+    """Put its upstream before what is typed: by a name without one the cache understands Docker Hub."""
+    if not typed:
+        return images
+    table = upstreams_of(api)
+
+    def named(image: str) -> str:
+        name = parse_image(image).name
+        meant = resolve_named(name, table)
+        return f"{meant}{image.removeprefix(name)}" if isinstance(meant, Repository) else image
+
+    return [named(image) if image in typed else image for image in images]
 
 
 def _watch(api: ApiClient, number: int) -> dict[str, Any]:

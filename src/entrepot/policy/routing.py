@@ -20,7 +20,9 @@ __all__ = [
     "NoSuchUpstream",
     "UpstreamTable",
     "resolve",
+    "resolve_named",
     "resolve_upstream",
+    "split_upstream",
 ]
 
 DOCKER_HUB = "docker.io"
@@ -96,3 +98,20 @@ def resolve(
         return Repository(upstream, check_name(name))
     except InvalidName:
         return NameInvalid(name)
+
+
+def resolve_named(name: str, upstreams: UpstreamTable) -> Repository | NoSuchUpstream | NameInvalid:
+    """Find the repository that people mean: as in a pull, or as it is listed, behind its upstream's name."""
+    named, rest = split_upstream(name, upstreams)
+    is_own = named is not None and split_host(name)[0] is None
+    return resolve(named if is_own else None, None, None, rest if is_own else name, upstreams)
+
+
+def split_upstream(name: str, upstreams: UpstreamTable) -> tuple[str | None, str]:
+    """Split off the host that a name begins with, or the upstream though its name is like no host's.
+
+    A pull by path cannot name such an upstream; but so are its repositories listed.
+    """
+    host, rest = split_host(name)
+    first, _, behind = name.partition("/")
+    return (first, behind) if host is None and behind and first in upstreams.names else (host, rest)

@@ -10,9 +10,17 @@ from msgspec import Struct
 
 from entrepot.oci.digest import Digest
 from entrepot.oci.image_reference import ImageReference
-from entrepot.oci.reference import Repository, split_host
+from entrepot.oci.reference import Repository
 from entrepot.oci.referrers import is_attachment_tag
-from entrepot.policy.routing import DOCKER_HUB, NameInvalid, NoSuchUpstream, UpstreamTable, resolve
+from entrepot.policy.routing import (
+    DOCKER_HUB,
+    NameInvalid,
+    NoSuchUpstream,
+    UpstreamTable,
+    resolve,
+    resolve_named,
+    split_upstream,
+)
 from entrepot.policy.versions import parse_range, parse_version
 
 __all__ = ["Wanted", "choose_repositories", "choose_tags", "is_pattern", "locate"]
@@ -76,14 +84,15 @@ def choose_tags(wanted: Wanted, tags: Iterable[str]) -> list[str]:
 
 
 def locate(image: ImageReference, table: UpstreamTable) -> Wanted | NameInvalid:
-    """Find the upstream that an image means: without a host Docker Hub's, where it is one of the upstreams.
+    """Find the upstream that an image means: without one, Docker Hub, where it is one of the upstreams.
 
     Workloads mean Docker Hub by short names, whatever the default upstream of requests is.  A host
     that is no upstream is kept: whoever brings the image says so.
     """
-    host, rest = split_host(image.name)
+    named, rest = split_upstream(image.name, table)
     hub = table.names.get(DOCKER_HUB)
-    found = resolve(hub if host is None else None, None, None, image.name, table)
+    is_hub = named is None and hub is not None
+    found = resolve(hub, None, None, image.name, table) if is_hub else resolve_named(image.name, table)
     if isinstance(found, NameInvalid):
         return found
     repository = Repository(found.host, rest) if isinstance(found, NoSuchUpstream) else found

@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
 from msgspec import Struct
 
 __all__ = [
     "ActionEntry",
     "AuditEntry",
+    "AuditEvent",
     "AuditLog",
     "AuditPage",
     "AuditQuery",
     "InvalidCursor",
     "RequestEntry",
 ]
+
+
+AuditEvent = Literal["pull", "request", "action"]
+"""A pull is a request, a GET or HEAD of a manifest or a blob, as the distribution-spec has it."""
 
 
 class InvalidCursor(ValueError):
@@ -76,7 +81,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     """What entries are wanted; ``None`` stands for any.
 
     ``since`` and ``until`` are inclusive and aware of their time zone.  ``caller`` is a user's
-    name or an address, ``event`` is ``request`` or ``action``.
+    name or an address; of ``events`` one is enough.
     """
 
     since: datetime | None = None
@@ -84,7 +89,7 @@ class AuditQuery(Struct, frozen=True, kw_only=True):
     caller: str | None = None
     upstream: str | None = None
     repository: str | None = None
-    event: str | None = None
+    events: tuple[AuditEvent, ...] = ()
 
 
 class AuditPage(Struct, frozen=True):

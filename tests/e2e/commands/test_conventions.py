@@ -151,7 +151,8 @@ def test_what_comes_is_followed(desk: Desk, background: Background) -> None:
 
 def test_following_the_audit_log_does_not_show_its_own_looks(desk: Desk, background: Background) -> None:
     desk.lines("images")
-    process = background(desk.start("audit", "--follow", "--limit", "1", stdout=subprocess.PIPE))
+    follow = ("audit", "--event", "any", "--follow", "--limit", "1")
+    process = background(desk.start(*follow, stdout=subprocess.PIPE))
     assert process.stdout is not None
     lines = [process.stdout.readline()]
     for name in ("first", "second"):

@@ -172,12 +172,28 @@ def test_the_audit_log_is_asked_by_repository_event_and_time(desk: Desk) -> None
     lines = desk.lines(*asked)
     assert " GET /v2/library/watched/manifests/1 200 miss " in lines[0]
     assert str(image.layers[0]) in lines[2]
-    for filters in (("--event", "action"), ("--caller", "10.9.8.7"), ("--until", "2020-01-01T00:00:00Z")):
+    for filters, sought in (
+        (("--event", "action"), "action"),
+        (("--caller", "10.9.8.7"), "pull or action"),
+        (("--event", "any", "--until", "2020-01-01T00:00:00Z"), "entry"),
+    ):
         nothing = desk.run(*asked, *filters)
         assert nothing.exit_code == 0
-        assert nothing.output.startswith("the audit log has no entry with ")
+        assert nothing.output.startswith(f"the audit log has no {sought} with ")
         assert "repository docker.io/library/watched" in nothing.output
     assert len(desk.rows(*asked, "--limit", "2")) == 2
+
+
+def test_the_audit_log_shows_pulls_and_actions_unless_all_is_asked_for(desk: Desk) -> None:
+    desk.pulled("library/audited")
+    desk.lines("refresh", "audited:1")
+    wait_until(lambda: len(desk.rows("audit", "--repository", "audited")) == 4, "the pull and the action")
+    usual = desk.rows("audit")
+    assert [row for row in usual if not row.get("path", "/v2/").startswith("/v2/")] == []
+    assert "refresh" in {row.get("action") for row in usual}
+    assert all(row["event"] == "request" for row in desk.rows("audit", "--event", "pull"))
+    everything = {row.get("path") for row in desk.rows("audit", "--event", "any", "--limit", "500")}
+    assert {"/readyz", "/api/v1/tags/1/refresh"} <= {str(path) for path in everything}
 
 
 @pytest.mark.parametrize(

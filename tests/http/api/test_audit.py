@@ -71,6 +71,7 @@ async def test_requests_are_found_by_who_made_them_and_of_what(busy: Office) -> 
         ("repository=app&upstream=docker.io", 1),
         ("repository=app&upstream=quay.test", 0),
         ("repository=docker.io/library/app&upstream=quay.test", 0),
+        ("repository=library/app&upstream=quay.test", 0),
         ("repository=quay.test/library/app", 0),
         ("repository=gone.test/app", 0),
         ("repository=UPPER", 0),

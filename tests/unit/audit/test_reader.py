@@ -103,8 +103,38 @@ def test_actions_are_found_by_user_and_by_kind(
 ) -> None:
     _write(tmp_path, [*entries, action_entry])
     assert _all(tmp_path, AuditQuery(caller="ada"), 5) == [action_entry]
-    assert _all(tmp_path, AuditQuery(event="action"), 5) == [action_entry]
-    assert _all(tmp_path, AuditQuery(event="request"), 5) == entries[::-1]
+    assert _all(tmp_path, AuditQuery(events=("action",)), 5) == [action_entry]
+    assert _all(tmp_path, AuditQuery(events=("request",)), 5) == entries[::-1]
+    assert _all(tmp_path, AuditQuery(events=("action", "request")), 5) == [action_entry, *entries[::-1]]
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "is_pull"),
+    [
+        ("GET", "/v2/library/app/manifests/1", True),
+        ("HEAD", "/v2/ghcr.io/team/app/manifests/1?ns=docker.io", True),
+        ("GET", "/ghcr.io/v2/app/blobs/sha256:00", True),
+        ("GET", "/v2/", False),
+        ("GET", "/v2/library/app/tags/list", False),
+        ("GET", "/v2/library/app/referrers/sha256:00", False),
+        ("PUT", "/v2/library/app/manifests/1", False),
+        ("GET", "/readyz", False),
+        ("GET", "/api/v1/manifests/1", False),
+    ],
+)
+def test_pulls_are_requests_of_manifests_and_blobs(
+    tmp_path: Path,
+    request_entry: RequestEntry,
+    action_entry: ActionEntry,
+    method: str,
+    path: str,
+    *,
+    is_pull: bool,
+) -> None:
+    entry = msgspec.structs.replace(request_entry, method=method, path=path)
+    _write(tmp_path, [entry, action_entry])
+    assert _all(tmp_path, AuditQuery(events=("pull",)), 5) == [entry] * is_pull
+    assert action_entry in _all(tmp_path, AuditQuery(events=("pull", "action")), 5)
 
 
 def test_pages_go_on_where_they_were_while_entries_arrive_and_go(

@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 
 from entrepot.oci.reference import Repository
-from entrepot.policy.routing import NameInvalid, NoSuchUpstream, UpstreamTable, resolve, resolve_upstream
+from entrepot.policy.routing import (
+    NameInvalid,
+    NoSuchUpstream,
+    UpstreamTable,
+    resolve,
+    resolve_named,
+    resolve_upstream,
+)
 
 UPSTREAMS = UpstreamTable.build(
     names=["docker.io", "ghcr.io", "localhost:5000", "Registry.Example"],
@@ -133,3 +140,22 @@ def test_letters_that_only_look_like_a_host_name_nobody() -> None:
     kelvin = "doc\N{KELVIN SIGN}er.io"
     assert kelvin.lower() == "docker.io"
     assert resolve(None, kelvin, None, "a/b", UPSTREAMS) == NoSuchUpstream(kelvin)
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("team/app", Repository("docker.io", "team/app")),
+        ("alpine", Repository("docker.io", "library/alpine")),
+        ("intern", Repository("docker.io", "library/intern")),
+        ("intern/app", Repository("intern", "app")),
+        ("intern/team/app", Repository("intern", "team/app")),
+        ("docker.io/alpine", Repository("docker.io", "library/alpine")),
+        ("gone.example/app", NoSuchUpstream("gone.example")),
+        ("intern/App", NameInvalid("App")),
+    ],
+)
+def test_people_may_name_an_upstream_that_is_like_no_host(
+    name: str, meant: Repository | NoSuchUpstream | NameInvalid
+) -> None:
+    assert resolve_named(name, UpstreamTable.build(["docker.io", "intern"], {}, "docker.io")) == meant

@@ -63,11 +63,12 @@ def test_a_pattern_of_repositories_matches_slashes_too() -> None:
         ("index.docker.io/alpine", Wanted("docker.io", "library/alpine", ("latest",))),
         (f"ghcr.io/o/n:v1@{DIGEST}", Wanted("ghcr.io", "o/n", digest=DIGEST)),
         ("elsewhere.example/n", Wanted("elsewhere.example", "n", ("latest",))),
+        ("intern/n:1", Wanted("intern", "n", ("1",))),
         (f"ghcr.io/{'a' * 247}", Wanted("ghcr.io", "a" * 247, ("latest",))),
     ],
 )
 def test_an_image_is_located_as_workloads_mean_it(image: str, wanted: Wanted) -> None:
-    table = UpstreamTable.build(["docker.io", "ghcr.io"], {}, "ghcr.io")
+    table = UpstreamTable.build(["docker.io", "ghcr.io", "intern"], {}, "ghcr.io")
     assert locate(parse_image(image), table) == wanted
 
 

@@ -3,27 +3,25 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Annotated, Literal
+from typing import Annotated
 
 from litestar import Response, get
 from litestar.datastructures import ResponseHeader
 from litestar.di import NamedDependency, Provide
-from litestar.exceptions import ValidationException
-from litestar.params import FromQuery, QueryParameter
+from litestar.params import QueryParameter
 from msgspec import structs
 
-from entrepot.errors import UnknownUpstream
 from entrepot.http.api.faults import Fault, found
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
-from entrepot.http.api.names import read_repository
 from entrepot.http.api.paging import TheRequest, link
 from entrepot.http.api.parameters import Malformed
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
-from entrepot.oci.reference import split_host
+from entrepot.oci.reference import Repository
 from entrepot.policy.permission import Action
-from entrepot.ports.audit import ActionEntry, AuditQuery, InvalidCursor, RequestEntry
+from entrepot.policy.routing import resolve, resolve_named, split_upstream
+from entrepot.ports.audit import ActionEntry, AuditEvent, AuditQuery, InvalidCursor, RequestEntry
 
 __all__ = ["HANDLERS"]
 
@@ -35,11 +33,18 @@ RepositoryName = Annotated[
     str | None,
     QueryParameter(
         max_length=300,
-        description="A repository's name, wherever it is, or after its upstream: `docker.io/library/alpine`."
-        " A short one, as `alpine`, is one of `upstream` or else of the default upstream.",
+        description="The repository, its upstream before its name: `docker.io/library/alpine`. A name alone"
+        " is of `upstream`, if that is given, or else of the default upstream.",
     ),
 ]
 Caller = Annotated[str | None, QueryParameter(max_length=300, description="A user's name, or an address.")]
+Event = Annotated[
+    list[AuditEvent] | None,
+    QueryParameter(
+        description="`pull`: requests of manifests and blobs; `request`: all of them, probes and calls of"
+        " this API too; `action`: what was done to the cache. Several may be given; without one, all come."
+    ),
+]
 Since = Annotated[datetime | None, QueryParameter(description="Not before this time (RFC 3339).")]
 Until = Annotated[datetime | None, QueryParameter(description="Not after this time.")]
 Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most.")]
@@ -51,14 +56,19 @@ def read_query(
     caller: Caller = None,
     upstream: Text = None,
     repository: RepositoryName = None,
-    event: FromQuery[Literal["request", "action"] | None] = None,
+    event: Event = None,
     since: Since = None,
     until: Until = None,
 ) -> AuditQuery:
     """Read times without a zone as UTC, in which answers are written."""
     since, until = (one and one.replace(tzinfo=one.tzinfo or UTC) for one in (since, until))
     return AuditQuery(
-        since=since, until=until, caller=caller, upstream=upstream, repository=repository, event=event
+        since=since,
+        until=until,
+        caller=caller,
+        upstream=upstream,
+        repository=repository,
+        events=tuple(event or ()),
     )
 
 
@@ -93,15 +103,15 @@ HANDLERS = [list_audit]
 
 
 def _resolved(wanted: AuditQuery, parts: Parts) -> AuditQuery:
-    """Ask for the repository that a pull would mean by the name, unless that may be of any upstream."""
-    host, name = split_host(wanted.repository or "")
-    is_short = bool(name) and "/" not in name
-    if host is None and not (is_short and wanted.upstream in (None, parts.sites.table.default)):
+    """Ask for the repository that is meant by its name, as everywhere else, within ``upstream`` if given."""
+    table, text = parts.sites.table, wanted.repository
+    if text is None:
         return wanted
-    try:
-        meant = read_repository(wanted.repository or "", parts.sites)
-    except (ValidationException, UnknownUpstream):  # Old entries may be of an upstream that is no more.
-        return structs.replace(wanted, upstream=host or wanted.upstream, repository=name)
+    named, name = split_upstream(text, table)
+    is_within = named is None and wanted.upstream is not None
+    meant = resolve(wanted.upstream, None, None, text, table) if is_within else resolve_named(text, table)
+    if not isinstance(meant, Repository):  # Old entries may be of an upstream that is no more.
+        return structs.replace(wanted, upstream=named or wanted.upstream, repository=name)
     if wanted.upstream not in (None, meant.upstream):
         return wanted  # Of two upstreams at once there is nothing.
     return structs.replace(wanted, upstream=meant.upstream, repository=meant.name)

@@ -10,7 +10,7 @@ from msgspec import Struct, inspect
 
 from entrepot.http.api.forms import WORDS
 
-__all__ = ["Fault", "expected", "fault_in", "found"]
+__all__ = ["Fault", "bare", "expected", "fault_in", "found"]
 
 _LONGEST_SHOWN = 60
 _PLACE = re.compile(r" - at `\$\.?(.*)`$")
@@ -37,7 +37,7 @@ def fault_in(value: Any, annotation: Any, key: str | None = None) -> Fault | Non
 def expected(shape: inspect.Type) -> str:
     """Say what a value of this shape looks like."""
     words = _words_for(shape) or "text"
-    match _bare(shape):
+    match bare(shape):
         case inspect.StructType(fields=fields):
             words = _members(fields)
         case inspect.ListType(min_length=least):
@@ -57,6 +57,17 @@ def expected(shape: inspect.Type) -> str:
         case _:
             pass
     return f"expected {words}"
+
+
+def bare(shape: inspect.Type) -> inspect.Type:
+    """Take away what ``Annotated[...]`` and ``... | None`` put around a type."""
+    match shape:
+        case inspect.Metadata(type=inner):
+            return bare(inner)
+        case inspect.UnionType(types=types):
+            return bare(next(one for one in types if not isinstance(one, inspect.NoneType)))
+        case _:
+            return shape
 
 
 def found(value: Any) -> str:
@@ -79,15 +90,15 @@ def _explain(complaint: str, value: Any, shape: inspect.Type, key: str | None) -
     place = _PLACE.search(complaint)
     path = place[1] if place else ""
     for step in _STEP.findall(path):
-        value, shape = _enter(value, _bare(shape), step)
+        value, shape = _enter(value, bare(shape), step)
     where = ".".join(filter(None, (key, path))) or None
     if member := _MEMBER.match(complaint):
         name = ".".join(filter(None, (where, member[2])))
-        fields = {field.encode_name: field.type for field in getattr(_bare(shape), "fields", ())}
+        fields = {field.encode_name: field.type for field in getattr(bare(shape), "fields", ())}
         if member[1] == "missing required":
             return Fault(f"missing: {expected(fields[member[2]])}", name)
         return Fault(f"unknown: expected one of {', '.join(fields)}", name)
-    most = getattr(_bare(shape), "max_length", None)
+    most = getattr(bare(shape), "max_length", None)
     is_too_long = isinstance(value, str | list) and most is not None and len(value) > most
     bound = f", {most} {'characters' if isinstance(value, str) else 'of them'} at most" if is_too_long else ""
     return Fault(f"{expected(shape)}{bound}, {found(value)}", where)
@@ -98,17 +109,6 @@ def _enter(value: Any, shape: inspect.Type, step: str) -> tuple[Any, inspect.Typ
         return value[int(step)], shape.item_type
     fields = {field.encode_name: field.type for field in getattr(shape, "fields", ())}
     return value[step], fields[step]
-
-
-def _bare(shape: inspect.Type) -> inspect.Type:
-    """Take away what ``Annotated[...]`` and ``... | None`` put around a type."""
-    match shape:
-        case inspect.Metadata(type=inner):
-            return _bare(inner)
-        case inspect.UnionType(types=types):
-            return _bare(next(one for one in types if not isinstance(one, inspect.NoneType)))
-        case _:
-            return shape
 
 
 def _words_for(shape: inspect.Type) -> str | None:

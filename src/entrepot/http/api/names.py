@@ -17,15 +17,12 @@ from entrepot.http.api.faults import Fault, found
 from entrepot.http.api.parameters import Malformed
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.reference import (
-    InvalidName,
     InvalidReference,
     Reference,
     Repository,
-    check_name,
     parse_reference,
-    split_host,
 )
-from entrepot.policy.routing import NameInvalid, NoSuchUpstream, resolve
+from entrepot.policy.routing import NameInvalid, NoSuchUpstream, resolve_named
 
 __all__ = [
     "AnyRepositoryText",
@@ -52,15 +49,11 @@ ReferenceText = Annotated[str, PathParameter(pattern=forms.REFERENCE, descriptio
 
 
 def read_repository(text: str, sites: Sites) -> Repository:
-    """Find the repository that is meant, as pulls do: ``alpine`` is one of the default upstream.
+    """Find the repository that is meant: ``alpine`` is one of the default upstream.
 
     Raises ``Malformed`` and ``UnknownUpstream``.
     """
-    host, _ = split_host(text)
-    upstream, _, name = text.partition("/")
-    if host is None and name and upstream in sites.names():
-        return Repository(upstream, _checked(name))
-    repository = resolve(None, None, None, text, sites.table)
+    repository = resolve_named(text, sites.table)
     match repository:
         case Repository():
             return repository
@@ -87,13 +80,6 @@ def read_digest(text: str) -> Digest:
 def moment(seconds: float) -> datetime:
     """Write epoch seconds as the API does."""
     return datetime.fromtimestamp(seconds, UTC)
-
-
-def _checked(name: str) -> str:
-    try:
-        return check_name(name)
-    except InvalidName as invalid:
-        raise _malformed(forms.REPOSITORY, name, "repository") from invalid
 
 
 def _malformed(form: str, text: str, key: str) -> Malformed:

@@ -16,7 +16,7 @@ from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, inspect, structs
 
-from entrepot.http.api.faults import Fault, expected, fault_in
+from entrepot.http.api.faults import Fault, bare, expected, fault_in
 
 __all__ = ["Malformed", "OnlyKnownParameters", "faults_of", "keep_body"]
 
@@ -31,6 +31,10 @@ class _Parameter(Struct, frozen=True):
     is_required: bool
     is_header: bool
     annotation: Any
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(bare(inspect.type_info(self.annotation)), inspect.ListType)
 
 
 class OnlyKnownParameters:
@@ -70,15 +74,22 @@ def faults_of(request: Request[Any, Any, Any]) -> Iterator[Fault]:
     """Find what is wrong with the parameters of a request that was refused, and with its body."""
     handler = request.scope["route_handler"]
     for parameter in _parameters_of(handler, request.app, ("query", "path", "header")):
-        given: Mapping[str, Any] = (
-            request.headers if parameter.is_header else {**request.query_params, **request.path_params}
-        )
-        if parameter.name in given and (
-            fault := fault_in(given[parameter.name], parameter.annotation, parameter.name)
-        ):
-            yield fault
+        for value in _values_of(request, parameter):
+            if fault := fault_in(value, parameter.annotation):
+                yield structs.replace(fault, key=parameter.name)
+                break
     if "body" in request.state and (fault := _fault_in_body(request.state.body, handler)):
         yield fault
+
+
+def _values_of(request: Request[Any, Any, Any], parameter: _Parameter) -> list[Any]:
+    """Return what was given for a parameter, one by one where it takes several."""
+    if parameter.is_header:
+        return request.headers.getall(parameter.name, [])
+    if parameter.name in request.path_params:
+        return [request.path_params[parameter.name]]
+    given = request.query_params.getall(parameter.name, [])
+    return [[value] for value in given] if parameter.is_list else given
 
 
 def _fault_in_body(body: bytes, handler: BaseRouteHandler) -> Fault | None:
