@@ -18,6 +18,7 @@ from entrepot.http.server.exchange import Exchange
 from entrepot.http.server.limits import Limits
 from entrepot.http.server.messages import Refusal, render_refusal
 from entrepot.http.server.outlet import Outlet, Traffic
+from entrepot.http.server.places import Places
 from entrepot.http.server.requests import KnownHeads, Request, RequestReader
 from entrepot.http.server.sendfile import FileSender
 
@@ -38,6 +39,7 @@ class Shared(Struct, kw_only=True):
     app: ASGIApp
     limits: Limits
     files: FileSender
+    places: Places
     on_error: Callable[[Scope, Exception], None]
     on_refusal: Callable[[Refusal], None]
     signature: bytes = b""
@@ -54,6 +56,8 @@ class Shared(Struct, kw_only=True):
 
 
 class _Stage(Enum):
+    WAITING = auto()
+    """All places are taken, and what is said is not heard until there is one."""
     IDLE = auto()
     """Nothing of the next request is here."""
     HEAD = auto()
@@ -116,15 +120,15 @@ class Connection(asyncio.BufferedProtocol):
         self._outlet = Outlet(self._transport, limits.buffer_bytes, shared.traffic)
         self._reader = RequestReader(limits, shared.known_heads)
         self._scope_base = _scope_base(self._transport)
-        others = len(shared.connections)
-        if shared.stopping or others >= 2 * limits.connections:
+        if shared.stopping or len(shared.connections) >= 2 * limits.connections:
             self._transport.abort()
             return
         shared.connections.add(self)
         shared.empty.clear()
-        self._enter(_Stage.IDLE, limits.head_seconds)
-        if others >= limits.connections:
-            self._refuse(_FULL)
+        if shared.places.take(self):
+            self._enter(_Stage.IDLE, limits.head_seconds)
+        else:
+            self._enter(_Stage.WAITING, limits.place_seconds)
 
     def get_buffer(self, _sizehint: int) -> memoryview:
         return self._shared.read_buffer
@@ -135,6 +139,9 @@ class Connection(asyncio.BufferedProtocol):
         if self._stage is _IDLE and (request := self._shared.known_heads.find(data)):
             self._reader.request = request
             self._begin(request)
+        elif self._stage is _Stage.WAITING:
+            self._backlog += data
+            self._read(on=False)
         elif self._stage is not _Stage.CLOSING:
             self._consume(self._backlog + data)
 
@@ -163,6 +170,16 @@ class Connection(asyncio.BufferedProtocol):
 
     # What the server calls.
 
+    def admit(self) -> None:
+        if self._stage is _Stage.WAITING:
+            self._enter(_Stage.IDLE, self._shared.limits.head_seconds)
+            self._consume(self._backlog)
+
+    def idle_for(self, now: float) -> float:
+        limits = self._shared.limits
+        allowed = limits.keep_alive_seconds if self._received else limits.head_seconds
+        return now - (self.deadline - allowed) if self._stage is _Stage.IDLE else 0.0
+
     def drain(self) -> None:
         """Close now, or after the running answer."""
         if self._exchange is not None:
@@ -172,6 +189,9 @@ class Connection(asyncio.BufferedProtocol):
 
     def overdue(self, now: float) -> None:
         match self._stage:
+            case _Stage.WAITING:
+                self._shared.places.leave(self)
+                self._refuse(_FULL)
             case _Stage.IDLE:
                 self._close()
             case _Stage.HEAD:
@@ -273,6 +293,7 @@ class Connection(asyncio.BufferedProtocol):
         shared = self._shared
         scope = request.scope(self._scope_base)
         self._exchange = exchange = Exchange(self, request, self._outlet, shared.files, shared.signature)
+        exchange.keep_alive = exchange.keep_alive and not shared.places.are_wanted
         exchange.task = self._loop.create_task(exchange.run(shared.app, scope), name=scope["path"])
 
     def _await_request(self) -> None:
@@ -346,6 +367,7 @@ class Connection(asyncio.BufferedProtocol):
     def _release(self) -> None:
         if self._lost and self._exchange is None:
             self._shared.connections.discard(self)
+            self._shared.places.leave(self)
             if not self._shared.connections:
                 self._shared.empty.set()
 

@@ -18,8 +18,11 @@ def raise_descriptor_limit() -> None:
 
 class Limits(Struct, frozen=True, kw_only=True):
     connections: int = 20_000
-    """Beyond it a client is told 503 at once, as containerd and its like then try the next mirror,
-    while one that is left in the listen queue hangs.  Beyond twice as many it is not even told."""
+    """Beyond it a client waits for a place.  Beyond twice as many it is not even told that there is none."""
+
+    place_seconds: float = 5
+    """For a place to become free; then a client is told 503, as containerd and its like try the next
+    mirror, while one that is left in the listen queue hangs."""
 
     head_bytes: int = 32 << 10
     """Request line and headers; more is a 431."""
@@ -65,7 +68,7 @@ class Limits(Struct, frozen=True, kw_only=True):
         """Leave a quarter of the files that may be open to blobs and upstreams.
 
         A client takes four of the rest: its socket, two duplicates while a file is sent, and the socket
-        of one who is refused meanwhile.
+        of one who waits meanwhile.
         """
         soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         return cls(connections=min(cls().connections, max(1, soft * 3 // 16)))

@@ -13,6 +13,7 @@ from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.connection import Connection, Shared
 from entrepot.http.server.limits import Limits
 from entrepot.http.server.messages import Refusal
+from entrepot.http.server.places import Places
 from entrepot.http.server.sendfile import FileSender
 
 __all__ = ["Server"]
@@ -48,6 +49,7 @@ class Server:
             app=app,
             limits=self._limits,
             files=FileSender(self._limits.file_threads),
+            places=Places(self._limits.connections),
             on_error=on_error or _tell_loop,
             on_refusal=on_refusal or (lambda _: None),
         )
@@ -127,6 +129,7 @@ class Server:
         self._sweeper = loop.call_later(self._limits.sweep_seconds, self._sweep)
         for connection in [one for one in self._shared.connections if one.deadline <= now]:
             connection.overdue(now)
+        self._shared.places.clear_for_others(now)
 
 
 async def _bind(host: str | None, port: int) -> list[socket.socket]:
