@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import random
 import sqlite3
 import threading
@@ -30,11 +31,14 @@ Start = Callable[..., CacheProgram]
 
 
 def du(folder: Path) -> int:
-    """Add up what all files and folders take, while they come and go."""
+    """Add up what all files and folders take, while they come and go: the quicker, the less the sum is mixed."""
+    paths = [str(folder)]
+    for place, folders, files in os.walk(folder):
+        paths += [f"{place}/{name}" for name in (*folders, *files)]
     total = 0
-    for path in [folder, *folder.rglob("*")]:
+    for path in paths:
         with contextlib.suppress(FileNotFoundError):
-            total += path.lstat().st_blocks * 512
+            total += os.lstat(path).st_blocks * 512
     return total
 
 
