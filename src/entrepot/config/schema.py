@@ -62,8 +62,8 @@ class TimeoutSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     response: Annotated[PositiveSeconds, Meta(description="Longest wait for the head of an answer.")] = (
         Seconds(15)
     )
-    read: Annotated[PositiveSeconds, Meta(description="Longest silence within the body of an answer.")] = (
-        Seconds(30)
+    read: Annotated[PositiveSeconds, Meta(description="Longest wait for the next KiB of a body.")] = Seconds(
+        30
     )
 
 

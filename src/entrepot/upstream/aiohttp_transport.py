@@ -9,6 +9,7 @@ import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager, contextmanager, suppress
+from time import monotonic
 from typing import cast
 from urllib.parse import urlsplit
 
@@ -18,6 +19,7 @@ import yarl
 from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.upstream.inflow import SocketInflow
+from entrepot.upstream.patience import Patience
 from entrepot.upstream.tls import TlsContexts, distrust
 from entrepot.upstream.tls_inflow import OpenTls, TlsInflow
 from entrepot.upstream.transport import Ask, ConnectTimeout, Response, Unreached
@@ -117,6 +119,7 @@ class _AiohttpResponse:
         self._inflow: SocketInflow | None = None
         self._host = host
         self._read_timeout = read_timeout
+        self._patience = Patience(host, read_timeout)
         self._may_divert = may_divert
 
     def divert(self, length: int) -> SocketInflow | None:
@@ -167,16 +170,20 @@ class _AiohttpResponse:
     async def _next(self) -> bytes:
         with _translated(self._host):
             try:
-                async with asyncio.timeout(self._read_timeout):
-                    return await self._content.readany()
+                return await self._arrival()
             except TimeoutError as error:
-                raise UpstreamTimeout(
-                    f"{self._host} fell silent for {self._read_timeout:g} s in the middle of an answer"
-                ) from error
+                raise self._patience.ended() from error
             except (aiohttp.ClientError, OSError) as error:
                 if rest := _rest_before(error, self._content):
                     return rest
                 raise
+
+    async def _arrival(self) -> bytes:
+        asked_at = monotonic()
+        async with asyncio.timeout(self._patience.left):
+            chunk = await self._content.readany()
+        self._patience.rewarded(len(chunk), monotonic() - asked_at)
+        return chunk
 
 
 def _rest_before(error: Exception, content: aiohttp.StreamReader) -> bytes:

@@ -6,8 +6,10 @@ import asyncio
 import os
 import select
 import socket
+from time import monotonic
 
-from entrepot.errors import UpstreamDown, UpstreamTimeout
+from entrepot.errors import UpstreamDown
+from entrepot.upstream.patience import Patience
 
 __all__ = ["SocketInflow"]
 
@@ -26,25 +28,23 @@ class SocketInflow:
         self._socket.settimeout(0)
         self._left = left
         self._host = host
-        self._read_timeout = read_timeout
+        self._patience = Patience(host, read_timeout)
         self._asked_at: float | None = None
         self._failure: UpstreamDown | None = None
 
     async def ready(self) -> bool:
         if self._failure is not None:
             raise self._failure
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         if self._asked_at is None:
             self._asked_at = now
-        deadline = self._asked_at + self._read_timeout
-        if self._left and (now > deadline or not (self._holds_more() or self._has_more(0))):
+        left = self._asked_at + self._patience.left - now
+        if self._left and (left < 0 or not (self._holds_more() or self._has_more(0))):
             try:
-                async with asyncio.timeout_at(deadline):
+                async with asyncio.timeout(left):
                     await self._readable()
             except TimeoutError as error:
-                raise UpstreamTimeout(
-                    f"{self._host} fell silent for {self._read_timeout:g} s in the middle of an answer"
-                ) from error
+                raise self._patience.ended() from error
         return self._left > 0
 
     def read_into(self, buffer: memoryview) -> int:
@@ -62,6 +62,7 @@ class SocketInflow:
         if count == 0:
             self._end(None)
         self._left -= count
+        self._patience.rewarded(count, monotonic() - self._asked_at if self._asked_at is not None else 0.0)
         self._asked_at = None
         return count
 

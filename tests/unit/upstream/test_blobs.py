@@ -3,6 +3,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import pytest
+from tests.unit.upstream.conftest import SHORT
 
 from entrepot.errors import BlobNotHere, UpstreamDown, UpstreamLoops, UpstreamTimeout, WrongContent
 from entrepot.oci.digest import Digest
@@ -150,6 +151,16 @@ async def test_silence_is_a_timeout_that_the_breaker_learns_of(
     upstream = connect(registry.url, patience=0.05)
     registry.misbehave("blob", fault)
     with pytest.raises(UpstreamTimeout):
+        await _download(upstream, digest)
+    assert upstream.breaker.health() is Health.DOWN
+
+
+async def test_a_body_that_comes_in_drops_is_given_up(
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], digest: Digest
+) -> None:
+    upstream = connect(registry.url, patience=SHORT)
+    registry.misbehave("blob", Fault(bytes_per_second=100))
+    with pytest.raises(UpstreamTimeout, match="sent only"):
         await _download(upstream, digest)
     assert upstream.breaker.health() is Health.DOWN
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import AsyncIterator, Callable
 
 import pytest
@@ -18,6 +19,7 @@ from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.image_layout import pattern
 from entrepot.testing.registry_wire import Fault
 from entrepot.testing.waiting import PATIENCE, until
+from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.registry import RegistryUpstream
 
 Connect = Callable[..., RegistryUpstream]
@@ -135,6 +137,24 @@ async def test_silence_is_a_timeout_that_the_breaker_learns_of(
     with pytest.raises(UpstreamTimeout, match="fell silent"):
         await _download(upstream, digest)
     assert upstream.breaker.health() is Health.DOWN
+
+
+async def test_what_comes_in_drops_is_given_up() -> None:
+    near, far = socket.socketpair()
+    with near, far:
+        inflow = SocketInflow(near.fileno(), SIZE, "registry.test", SHORT)
+
+        async def drip() -> None:
+            while True:
+                far.sendall(b".")
+                await asyncio.sleep(0.01)
+
+        dripping = asyncio.create_task(drip())
+        with pytest.raises(UpstreamTimeout, match="sent only"):
+            await _drain(inflow, bytearray())
+        dripping.cancel()
+        await asyncio.wait([dripping])
+        inflow.close()
 
 
 async def test_leaving_early_ends_the_transfer(registry: FakeRegistry, upstream: RegistryUpstream) -> None:

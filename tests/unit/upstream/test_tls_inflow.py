@@ -21,6 +21,7 @@ from entrepot.testing.certificates import Certificate, server_context
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.ports import free_port
 from entrepot.testing.waiting import PATIENCE
+from entrepot.upstream.patience import Patience
 from entrepot.upstream.registry import RegistryUpstream
 from entrepot.upstream.tls_inflow import OpenTls, TlsInflow, open_up
 
@@ -137,7 +138,7 @@ async def test_what_comes_without_bringing_any_of_the_body_is_silence(
     ends: Ends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     inflow, far, _ = ends
-    monkeypatch.setattr(inflow, "_read_timeout", 0.2)
+    monkeypatch.setattr(inflow, "_patience", Patience("registry.test", 0.2))
     received = bytearray()
 
     async def drip(encrypted: bytes) -> None:
