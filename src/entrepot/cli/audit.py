@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -163,7 +164,11 @@ def _request(entry: dict[str, Any]) -> str:
 
 def _action(entry: dict[str, Any]) -> str:
     named = [entry[key] for key in ("upstream", "repository", "reference") if entry.get(key)]
-    detail = [f"{name}={value}" for name, value in (entry.get("detail") or {}).items() if value is not None]
+    detail = [
+        f"{name}={json.dumps(value) if isinstance(value, bool) else value}"
+        for name, value in (entry.get("detail") or {}).items()
+        if value is not None
+    ]
     return " ".join([*_who(entry), entry["action"], *named, *detail, *_reason(entry)])
 
 

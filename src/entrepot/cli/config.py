@@ -10,6 +10,7 @@ import click
 
 from entrepot.cli.machine_checks import check_budget
 from entrepot.cli.options import config_option
+from entrepot.cli.upstream_checks import check_names
 from entrepot.config.data_folder import readable
 from entrepot.config.json_schema import json_schema
 from entrepot.config.load import load_settings
@@ -35,7 +36,7 @@ def check(*, file: Path | None) -> None:
     data = "chosen at start" if settings.data is None else readable(Path(settings.data))
     click.echo(f"  data       {data}")
     click.echo(f"  upstreams  {', '.join([f'{settings.default_upstream} (default)', *others])}")
-    for finding in check_budget(settings):
+    for finding in (*check_names(settings), *check_budget(settings)):
         click.echo(f"warning: {finding.found}: {finding.advice}", err=True)
 
 

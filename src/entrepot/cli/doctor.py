@@ -13,7 +13,7 @@ from entrepot.cli.findings import Finding, fine, problem, tell
 from entrepot.cli.machine_checks import check_machine
 from entrepot.cli.options import config_option, json_option
 from entrepot.cli.tables import counted
-from entrepot.cli.upstream_checks import check_upstreams
+from entrepot.cli.upstream_checks import check_names, check_upstreams
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
 from entrepot.errors import SettingsInvalid
@@ -53,6 +53,7 @@ def _examine(file: Path | None, data: str | None, *, offline: bool) -> Iterator[
         return
     count = len(settings.upstreams)
     yield fine("configuration", f"{file or 'the defaults'}, with {counted(count, 'upstream')}")
+    yield from check_names(settings)
     yield from check_machine(settings)
     if not offline:
         yield from check_upstreams(settings)

@@ -55,4 +55,8 @@ def command(
         for row in rows
     ]
     headings = ("REPOSITORY", "TAGS", "MANIFESTS", "SIZE", "LAST USED")
-    print_table(headings, cells, nothing="nothing that was asked for is cached")
+    print_table(
+        headings,
+        cells,
+        nothing="nothing that was asked for is cached" if upstream or search else "nothing is cached yet",
+    )

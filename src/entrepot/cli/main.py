@@ -9,6 +9,7 @@ from typing import IO, Any
 import click
 
 from entrepot.errors import EntrepotError, SettingsInvalid
+from entrepot.policy.spelling import did_you_mean
 
 __all__ = ["main"]
 
@@ -52,6 +53,13 @@ class _Program(click.Group):
             gc.freeze()  # Nor does what they made ever go: the first look would take a tenth of a start.
             gc.enable()
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and args[0] not in _COMMANDS and not args[0].startswith("-"):
+            ctx.fail(f"No such command {args[0]!r}{did_you_mean(args[0], _COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, _ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

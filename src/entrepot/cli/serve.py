@@ -56,7 +56,8 @@ def _refuse_repeated(
     type=_Upstream(),
     callback=_refuse_repeated,
     metavar="NAME[=URL,...]",
-    help="Add a registry, or put it in the place of the configured one. May be repeated.",
+    help="Add a registry by its host, as images name it, or put it in the place of the configured one. May be"
+    " repeated.",
 )
 @click.option("--log-level", type=click.Choice(get_args(LogLevel)), help=meaning_of("log", "level"))
 @click.pass_context

@@ -13,10 +13,11 @@ from entrepot.cli.findings import Finding, fine, problem, warning
 from entrepot.cli.tables import counted
 from entrepot.config.schema import Settings, UpstreamSettings
 from entrepot.errors import SettingsInvalid
+from entrepot.oci.reference import split_host
 from entrepot.ports.condition import Condition, CredentialStanding, Outcome, Trial
 from entrepot.standalone import trying
 
-__all__ = ["Answers", "check_upstreams", "judge_clock", "judge_network", "judge_upstream"]
+__all__ = ["Answers", "check_names", "check_upstreams", "judge_clock", "judge_network", "judge_upstream"]
 
 _DEADLINE = 15.0
 _CLOCK = "clock"
@@ -38,6 +39,15 @@ class Answers(Struct, frozen=True):
     trials: tuple[Trial, ...] = ()
     condition: Condition | None = None
     failure: str | None = None
+
+
+def check_names(settings: Settings) -> Iterator[Finding]:
+    """Find upstreams that no image can name."""
+    for name, upstream in settings.upstreams.items():
+        is_host = split_host(f"{name}/any")[0] is not None
+        if not (is_host or upstream.hostnames or name == settings.default_upstream):
+            found = f"no image can name it: {name} has neither a dot nor a port, as hosts have in images"
+            yield warning(f"upstream {name}", found, "call it by its host, or give it hostnames")
 
 
 def check_upstreams(settings: Settings) -> Iterator[Finding]:

@@ -51,6 +51,16 @@ def test_schema_prints_json() -> None:
     assert json.loads(run("schema").output)["title"] == "Configuration of Entrepot"
 
 
+def test_check_warns_of_an_upstream_that_no_image_can_name(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text(
+        f"data: {tmp_path}\nupstreams: {{main: , intern: , named: {{hostnames: [cache.test]}}, 'local:5000': }}\n"
+    )
+    result = run("check", "--config", str(file))
+    assert (result.exit_code, result.stderr.count("warning: ")) == (0, 1)
+    assert "no image can name it: intern has neither a dot nor a port" in result.stderr
+
+
 def test_check_warns_of_a_budget_that_no_disk_here_has(tmp_path: Path) -> None:
     file = tmp_path / "entrepot.yaml"
     file.write_text(f"data: {tmp_path}\ncache: {{max_size: 900TiB}}\n")

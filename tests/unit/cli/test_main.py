@@ -14,6 +14,12 @@ from entrepot.errors import DiskFull, EntrepotError, SettingsInvalid, StoreFaile
 HEAVY = ("aiohttp", "sqlalchemy", "uvloop", "yaml", "msgspec")
 
 
+def test_a_misspelt_command_is_told_with_what_was_likely_meant() -> None:
+    result = CliRunner().invoke(main, ["statsu"])
+    assert result.exit_code == 2
+    assert "No such command 'statsu'; did you mean status?" in result.stderr
+
+
 def test_it_tells_its_version() -> None:
     result = CliRunner().invoke(main, ["--version"], prog_name="entrepot")
     assert (result.exit_code, result.output) == (0, f"entrepot {version('entrepot')}\n")
