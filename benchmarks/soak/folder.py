@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,8 +22,10 @@ class Sizes:
 
 
 def sizes(folder: Path) -> Sizes:
-    """Measure it while it changes: a file that goes meanwhile is none."""
-    return Sizes(_measured(folder), _measured(folder / "spool"))
+    """Measure it while it changes: a file that goes meanwhile is none, and none is two."""
+    taken = {path: _taken(path) for path in _paths(folder)}
+    spool = f"{folder}/spool/"
+    return Sizes(sum(taken.values()), sum(size for path, size in taken.items() if path.startswith(spool)))
 
 
 def orphans(folder: Path) -> list[str]:
@@ -44,19 +45,12 @@ def orphans(folder: Path) -> list[str]:
     ]
 
 
-def _measured(folder: Path) -> int:
-    return sum(_entries(folder))
+def _paths(folder: Path) -> list[str]:
+    return [f"{place}/{name}" for place, folders, files in os.walk(folder) for name in (*folders, *files)]
 
 
-def _entries(folder: Path) -> Iterator[int]:
+def _taken(path: str) -> int:
     try:
-        entries = list(os.scandir(folder))
+        return os.lstat(path).st_blocks * _BLOCK
     except FileNotFoundError:
-        return
-    for entry in entries:
-        try:
-            yield entry.stat(follow_symlinks=False).st_blocks * _BLOCK
-        except FileNotFoundError:
-            continue
-        if entry.is_dir(follow_symlinks=False):
-            yield from _entries(Path(entry))
+        return 0
