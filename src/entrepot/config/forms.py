@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TypeVar
 from urllib.parse import SplitResult, urlsplit
 
-from entrepot.config.secret import HIDDEN
+from entrepot.config.secret import HIDDEN, Secret
 from entrepot.config.units import Amount
 from entrepot.oci.platform import parse_platform
 from entrepot.policy.cron import check_cron
@@ -38,6 +38,7 @@ __all__ = [
     "check_regex",
     "check_syslog",
     "check_text",
+    "check_token",
     "check_upstream_name",
     "check_versions",
     "check_webhook",
@@ -50,6 +51,8 @@ __all__ = [
 N = TypeVar("N", float, Amount)
 
 _PORTS = "the port from 1 to 65535"
+_LONGEST_LABEL = 63
+"""Of a host name, between its dots (RFC 1035, section 2.3.4)."""
 _LABEL = r"[a-z0-9](?:[a-z0-9_-]*[a-z0-9])?"
 _HOST = re.compile(rf"(?:{_LABEL}(?:\.{_LABEL})*|\[[0-9a-f:.]+\])(?::(?P<port>[0-9]{{1,5}}))?")
 
@@ -71,6 +74,13 @@ def check_text(text: str, _folder: Path) -> str:
     if not text:
         raise ValueError("expected some text")
     return text
+
+
+def check_token(token: Secret, _folder: Path) -> Secret:
+    """Take what a header can carry as it is."""
+    if re.fullmatch(r"[!-~]+", token.reveal()) is None:
+        raise ValueError("expected a token of visible ASCII characters, without a space or the end of a line")
+    return token
 
 
 def check_path_segment(text: str, _folder: Path) -> str:
@@ -231,6 +241,9 @@ def _split(text: str, expected: str) -> tuple[SplitResult, int | None]:
         url = urlsplit(text)
     except ValueError as error:
         raise ValueError(expected) from error
+    labels = (url.hostname or "host").removesuffix(".").split(".")
+    if not all(0 < len(label) <= _LONGEST_LABEL for label in labels):
+        raise ValueError(expected)
     try:
         port = url.port
     except ValueError:

@@ -49,6 +49,7 @@ Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
 Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
 Webhook = Annotated[str, Meta(extra={"form": forms.check_webhook})]
 Network = Annotated[str, Meta(extra={"form": forms.check_network})]
+Token = Annotated[Secret, Meta(extra={"form": forms.check_token})]
 Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
 LogLevel = Literal["debug", "info", "warning", "error"]
 PositiveBytes = Annotated[Bytes, Meta(extra={"form": forms.check_positive})]
@@ -221,7 +222,7 @@ class LogSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True)
 
 class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     url: Annotated[Webhook, Meta(description="URL that batches of CloudEvents are posted to.")]
-    token: Annotated[Secret | None, Meta(description="Bearer token that is shown there.")] = None
+    token: Annotated[Token | None, Meta(description="Bearer token that is shown there.")] = None
     ca_file: Annotated[File | None, Meta(description="PEM file of authorities to trust as well.")] = None
 
 

@@ -11,6 +11,7 @@ from entrepot.config.forms import (
     check_program,
     check_proxy,
     check_syslog,
+    check_token,
     check_upstream_name,
     check_webhook,
     hide_userinfo,
@@ -18,6 +19,7 @@ from entrepot.config.forms import (
     resolve_file,
     resolve_folder,
 )
+from entrepot.config.secret import Secret
 
 HERE = Path("/etc")
 
@@ -170,6 +172,8 @@ def test_a_syslog_collector_is_a_host_with_a_port_or_a_socket(text: str) -> None
         "unix://log",
         "udp://[",
         "http://log:1",
+        "udp://log..example:514",
+        f"tcp://{'l' * 64}:514",
     ],
 )
 def test_what_is_no_syslog_collector_is_refused(text: str) -> None:
@@ -179,6 +183,14 @@ def test_what_is_no_syslog_collector_is_refused(text: str) -> None:
 
 def test_a_webhook_may_have_a_query_but_no_user() -> None:
     assert check_webhook("https://log.example/hook?key=1", HERE) == "https://log.example/hook?key=1"
-    for text in ("https://u:p@log.example", "log.example", "ftp://log.example"):
+    for text in ("https://u:p@log.example", "log.example", "ftp://log.example", "https://.example"):
         with pytest.raises(ValueError, match="expected a URL"):
             check_webhook(text, HERE)
+
+
+def test_a_token_is_what_a_header_can_carry_and_a_complaint_does_not_show_it() -> None:
+    assert check_token(Secret("s3cret+/="), HERE).reveal() == "s3cret+/="
+    for text in ("", "s3cret\n", "s3 cret", "s\u00e9cret", "s\u732bcret"):
+        with pytest.raises(ValueError, match="expected a token of visible ASCII") as complaint:
+            check_token(Secret(text), HERE)
+        assert "cret" not in str(complaint.value)
