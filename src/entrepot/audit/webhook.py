@@ -47,12 +47,17 @@ class WebhookTarget:
         """Post all lines as one batch."""
         parts = list(self._parts(batch))
         if parts:
-            self._poster = self._poster or self._made()
-            self._poster.post("".join([*parts, "}]"]).encode("latin-1"))
+            try:
+                self._poster = self._poster or self._made()
+                self._poster.post("".join([*parts, "}]"]).encode("latin-1"))
+            except OSError:
+                self.close()  # So that the authorities are read again: the file may have been renewed.
+                raise
 
     def close(self) -> None:
         if self._poster is not None:
             self._poster.close()
+        self._poster = None
 
     def _made(self) -> Poster:
         """Raise ``OSError`` where the file of authorities is of no use."""
@@ -62,7 +67,7 @@ class WebhookTarget:
         context = None
         if self._webhook.ca_file is not None:
             context = ssl.create_default_context()
-            context.load_verify_locations(self._webhook.ca_file)
+            _load_authorities(context, self._webhook.ca_file)
         return Poster(self._webhook.url, headers, context)
 
     def _parts(self, batch: Batch) -> Iterator[str]:
@@ -91,6 +96,13 @@ class WebhookTarget:
             f'"specversion":"1.0","source":{self._source},"type":"entrepot.{head.event}"'
             f',"time":{_as_json(head.time)},{named}"id":"{file}:'
         )
+
+
+def _load_authorities(context: ssl.SSLContext, file: str) -> None:
+    try:
+        context.load_verify_locations(file)
+    except OSError as failure:  # ssl.SSLError is one.
+        raise OSError(f"{file} is no PEM file of certificates: {failure.strerror}") from failure
 
 
 def _heads(batch: Batch) -> Sequence[_Head | None]:

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import pytest
 
@@ -13,6 +16,7 @@ from entrepot.audit.lines import as_json
 from entrepot.audit.messages import Webhook
 from entrepot.audit.webhook import WebhookTarget
 from entrepot.ports.audit import ActionEntry, RequestEntry
+from entrepot.testing.certificates import certify, server_context
 from entrepot.testing.collector import Collector
 from entrepot.testing.waiting import PATIENCE
 
@@ -125,6 +129,25 @@ def test_who_answers_no_http_is_a_failure(lines: list[bytes]) -> None:
         with pytest.raises(ConnectionError, match="no HTTP"):
             WebhookTarget(Webhook(f"http://127.0.0.1:{listening.getsockname()[1]}")).send(_batch(*lines))
         thread.join(PATIENCE)
+
+
+def test_authorities_that_are_renewed_are_trusted_from_then_on(
+    receiver: Collector, lines: list[bytes], tmp_path: Path
+) -> None:
+    own, other = certify(tmp_path, "own"), certify(tmp_path, "other")
+    receiver.socket = server_context(own).wrap_socket(receiver.socket, server_side=True)
+    authorities = tmp_path / "authorities.pem"
+    url = receiver.url.replace("http:", "https:")
+    target = WebhookTarget(Webhook(url, ca_file=str(authorities)))
+    with pytest.raises(OSError, match=f"{authorities} is no PEM file of certificates: No such file"):
+        target.send(_batch(*lines))
+    shutil.copy(other.certificate, authorities)
+    with pytest.raises(ssl.SSLCertVerificationError):
+        target.send(_batch(*lines))
+    shutil.copy(own.certificate, authorities)
+    target.send(_batch(*lines))
+    assert len(receiver.posted) == 1
+    target.close()
 
 
 def test_nothing_is_posted_of_torn_lines_alone(receiver: Collector) -> None:
