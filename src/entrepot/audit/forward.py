@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable
 from contextlib import suppress
+from math import inf
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
@@ -18,7 +20,10 @@ _REMEMBERED_BATCHES = 16
 """After a sudden end no more than these come twice: to remember each costs a tenth of sending it."""
 _LOOK_SECONDS = 1.0
 _LONGEST_PAUSE = 60.0
+_LAST_SECONDS = 1.0
 _LONGEST_CLOSE = 2.0
+_LONGEST_REASON = 300
+"""Characters: what a collector answers may be of any length, and is logged."""
 
 
 class Place(NamedTuple):
@@ -71,31 +76,45 @@ class Forwarder:
         self._report = report
         self._progress = folder / f"{name}.sent"
         self._place = self._remembered()
+        self._deadline = inf
         self._closing = threading.Event()
         # A daemon, so that a target that does not answer does not hold up the end of the process.
         self._thread = threading.Thread(target=self._run, name=f"audit-{name}", daemon=True)
         self._thread.start()
 
-    def close(self) -> None:
-        """Stop; what was not sent yet is sent after the next start."""
+    def finish(self) -> None:
+        """Send what is left for a second at most, unless the target is away, and stop; do not wait for it."""
+        self._deadline = min(self._deadline, time.monotonic() + _LAST_SECONDS)
         self._closing.set()
+
+    def close(self) -> None:
+        """Finish, and wait for it; what was not sent yet is sent after the next start."""
+        self.finish()
         self._thread.join(_LONGEST_CLOSE)
 
     def _run(self) -> None:
-        pause = _LOOK_SECONDS
+        pause, is_away = _LOOK_SECONDS, False
         while not self._closing.wait(pause):
-            try:
-                self._send_all()
-                pause = _LOOK_SECONDS
-            except OSError as failure:
-                self._report(Report(self._name, failure=failure.strerror or str(failure)))
-                pause = min(2 * pause, _LONGEST_PAUSE)
+            is_away = not self._attempt()
+            pause = min(2 * pause, _LONGEST_PAUSE) if is_away else _LOOK_SECONDS
+        if not is_away:
+            self._attempt()
         self._target.close()
+
+    def _attempt(self) -> bool:
+        """Tell whether all could be sent."""
+        try:
+            self._send_all()
+        except OSError as failure:
+            reason = failure.strerror or str(failure)
+            self._report(Report(self._name, failure=reason[:_LONGEST_REASON]))
+            return False
+        return True
 
     def _send_all(self) -> None:
         sent = 0
         try:
-            while not self._closing.is_set() and (batch := self._next_batch()):
+            while time.monotonic() < self._deadline and (batch := self._next_batch()):
                 self._target.send(batch)
                 self._place = batch.behind
                 self._report(Report(self._name, sent=len(batch.lines)))
@@ -133,7 +152,16 @@ class Forwarder:
             place = Place(name, int(offset))
         except (OSError, ValueError):
             return Place("", 0)
-        return place if begun_at(name) is not None and place.offset >= 0 else Place("", 0)
+        if begun_at(name) is None or place.offset < 0:
+            return Place("", 0)
+        return Place(name, min(place.offset, self._size_of(name)))
+
+    def _size_of(self, name: str) -> int:
+        """Return where lines are added: a power cut takes back what was sent, and what comes there is new."""
+        try:
+            return (self._folder / name).stat().st_size
+        except OSError:
+            return 0
 
     def _remember(self) -> None:
         part = self._progress.with_suffix(".part")

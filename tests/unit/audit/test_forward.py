@@ -22,6 +22,7 @@ class Collector:
         self.lines: list[bytes] = []
         self.refused = 0
         self.is_down = False
+        self.reason = "nobody listens"
         self.hangs = threading.Event()
         self.hangs.set()
 
@@ -29,7 +30,7 @@ class Collector:
         assert self.hangs.wait(PATIENCE)
         if self.is_down:
             self.refused += 1
-            raise ConnectionRefusedError("nobody listens")
+            raise ConnectionRefusedError(self.reason)
         self.lines += batch.content.splitlines()
 
     def close(self) -> None:
@@ -171,6 +172,61 @@ def test_a_position_that_cannot_be_read_sends_again_rather_than_too_little(
     (tmp_path / "webhook.sent").write_text(damage.format(file=audit_files(tmp_path)[-1].name))
     begin()
     _got(collector, lines)
+
+
+@pytest.mark.parametrize("size", [8, 14, 1 << 20])
+def test_what_comes_where_a_power_cut_took_back_lines_is_sent_too(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], tmp_path: Path, size: int
+) -> None:
+    _append(files, range(1))
+    (path,) = audit_files(tmp_path)
+    (tmp_path / "webhook.sent").write_text(f"{path.name}:{size}")
+    begin()
+    path.write_bytes(path.read_bytes() + b"line 1\nline 2\n")
+    _got(collector, [b"line 1", b"line 2"])
+
+
+def test_what_is_left_at_the_end_is_sent_before_it(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "_LOOK_SECONDS", PATIENCE)
+    lines = _append(files, range(5))
+    begin().close()
+    assert collector.lines == lines
+
+
+def test_the_end_waits_for_no_more_than_can_be_sent_in_a_second(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "_LOOK_SECONDS", PATIENCE)
+    monkeypatch.setattr(forward, "_LAST_SECONDS", 0.0)
+    _append(files, range(5))
+    begin().close()
+    assert collector.lines == []
+
+
+def test_a_target_that_is_away_is_not_tried_once_more_at_the_end(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forward, "_LONGEST_PAUSE", PATIENCE)
+    monkeypatch.setattr(forward, "_LOOK_SECONDS", 0.001)
+    collector.is_down = True
+    _append(files, range(5))
+    forwarder = begin()
+    wait_until(lambda: collector.refused > 9, "a pause of half a second")
+    refused = collector.refused
+    forwarder.close()
+    assert collector.refused == refused
+
+
+def test_a_reason_is_cut_short(
+    files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], reports: list[Report]
+) -> None:
+    collector.is_down, collector.reason = True, "no" * 1000
+    _append(files, range(1))
+    begin()
+    wait_until(lambda: bool(reports), "the report")
+    assert reports[0].failure == "no" * 150
 
 
 def test_a_target_that_hangs_does_not_hold_up_the_end(
