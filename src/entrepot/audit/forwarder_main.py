@@ -6,9 +6,9 @@ It imports little, so that it takes little memory beside the cache.
 from __future__ import annotations
 
 import os
-import signal
 import sys
 import threading
+import traceback
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -26,17 +26,22 @@ _NICENESS = 10
 """Answers come first, where there are too few processors for both."""
 _UNFORESEEN = 70
 """EX_SOFTWARE of sysexits.h."""
+_LONGEST_CRASH = 2000
+"""Characters: the end of a traceback tells most."""
 
 
 def main() -> None:
     """Do what the order says until standard input ends."""
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)  # These may be sent to all of a service; the cache says when.
     os.nice(_NICENESS)
     threading.excepthook = _end
-    order = msgspec.json.decode(sys.stdin.buffer.readline(), type=Order)
+    line = sys.stdin.buffer.readline()
+    if not line:  # The cache ended as soon as it began.
+        return
+    order = msgspec.json.decode(line, type=Order)
     forwarders = [Forwarder(name, Path(order.folder), target, _report) for name, target in _targets(order)]
     sys.stdin.buffer.read()
+    for forwarder in forwarders:
+        forwarder.finish()
     for forwarder in forwarders:
         forwarder.close()
 
@@ -54,9 +59,16 @@ def _report(report: Report) -> None:
 
 
 def _end(unforeseen: threading.ExceptHookArgs) -> None:
-    """End the process with a thread that failed, so that the cache begins another."""
-    threading.__excepthook__(unforeseen)
-    os._exit(_UNFORESEEN)
+    """End the process with a thread that failed, so that the cache begins another, and tells why.
+
+    Standard error may be closed, or full and never read: who writes there may not come to the end.
+    """
+    try:
+        told = "".join(traceback.format_exception(unforeseen.exc_value))
+        target = getattr(unforeseen.thread, "name", "")
+        _report(Report(target.removeprefix("audit-"), crash=told[-_LONGEST_CRASH:]))
+    finally:
+        os._exit(_UNFORESEEN)
 
 
 if __name__ == "__main__":

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 import threading
+import time
 from contextlib import suppress
 from typing import IO
 
@@ -21,6 +23,8 @@ _COMMAND = [sys.executable, "-P", "-m", "entrepot.audit.forwarder_main"]
 _FIRST_PAUSE = 1.0
 _LONGEST_PAUSE = 60.0
 _LONGEST_CLOSE = 2.0
+_SENT_TO_ALL = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+"""Signals that all processes of a service may be sent."""
 
 
 class ForwarderProcess:
@@ -60,6 +64,8 @@ class ForwarderProcess:
             process.kill()
 
     def _run(self) -> None:
+        # A process is born with what its maker blocks, so that at no time do these end it: the cache does.
+        signal.pthread_sigmask(signal.SIG_BLOCK, _SENT_TO_ALL)
         while not self._closing.is_set():
             try:
                 self._keep_one()
@@ -80,16 +86,22 @@ class ForwarderProcess:
             if process.stdin is not None:
                 with suppress(BrokenPipeError):  # Ended as soon as it began.
                     write_whole(process.stdin.fileno(), msgspec.json.encode(self._order) + b"\n")
+        begun = time.monotonic()
         with process:
             if process.stdout is not None:
                 self._listen(process.stdout)
+        if time.monotonic() - begun > _LONGEST_PAUSE:
+            self._pause = _FIRST_PAUSE
         if not self._closing.is_set():
             log.error("audit_forwarder_ended", status=process.returncode, retry_after=self._pause)
 
     def _listen(self, output: IO[bytes]) -> None:
         for line in output:
-            self._pause = _FIRST_PAUSE
-            self._note(msgspec.json.decode(line, type=Report))
+            try:
+                report = msgspec.json.decode(line, type=Report)
+            except (msgspec.DecodeError, UnicodeDecodeError):  # Cut short by a sudden end.
+                continue
+            self._note(report)
 
     def _note(self, report: Report) -> None:
         target = report.target
@@ -105,3 +117,5 @@ class ForwarderProcess:
         if report.lost_from is not None:
             self._metrics.audit_forward_gaps(target).inc()
             log.warning("audit_lost_to_target", target=target, files_from=report.lost_from)
+        if report.crash is not None:
+            log.error("audit_forwarder_failed", target=target, exception=report.crash)

@@ -37,10 +37,11 @@ class Report(Struct, frozen=True, omit_defaults=True):
     """A line of standard output.
 
     ``sent``: lines that the target has taken.  ``failure``: why it did not take them.  ``lost_from``: the
-    file that was gone before it was sent.
+    file that was gone before it was sent.  ``crash``: how a thread failed in a way that nobody foresaw.
     """
 
     target: str
     sent: int = 0
     failure: str | None = None
     lost_from: str | None = None
+    crash: str | None = None

@@ -7,9 +7,10 @@ import signal
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, MutableMapping
 from concurrent.futures import Future
 from pathlib import Path
+from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
@@ -86,8 +87,14 @@ def _count(metrics: Metrics, name: str) -> float:
 
 
 def _the_one_begun_after(before: set[int]) -> int:
-    wait_until(lambda: bool(children(os.getpid()) - before), "the process")
-    (pid,) = children(os.getpid()) - before
+    begun: set[int] = set()
+
+    def is_there() -> bool:
+        begun.update(children(os.getpid()) - before)
+        return bool(begun)
+
+    wait_until(is_there, "the process")
+    (pid,) = begun
     return pid
 
 
@@ -165,28 +172,72 @@ def test_another_goes_on_where_one_was_killed(
     assert [(line["event"], line["status"]) for line in told] == [("audit_forwarder_ended", -signal.SIGKILL)]
 
 
-def test_signals_to_all_of_a_service_do_not_end_it(
+def test_signals_to_all_of_a_service_do_not_end_it_from_the_first_moment_on(
     begin: Callable[[Order], ForwarderProcess], order: Order, tmp_path: Path, collector: socket.socket
 ) -> None:
     before = children(os.getpid())
-    _append(tmp_path, 0)
     with capture_logs() as told:
         begin(order)
-        assert _told(collector) == _line(0)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
-            os.kill(_the_one_begun_after(before), number)
-        _append(tmp_path, 1)
-        assert _told(collector) == _line(1)
+        for number in range(2):
+            for to_all in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+                os.kill(_the_one_begun_after(before), to_all)
+            _append(tmp_path, number)
+            assert _told(collector) == _line(number)
     assert told == []
 
 
 def test_an_end_that_nobody_foresaw_is_told_and_tried_again(
-    begin: Callable[[Order], ForwarderProcess], monkeypatch: pytest.MonkeyPatch
+    begin: Callable[[Order], ForwarderProcess], capfd: pytest.CaptureFixture[str]
 ) -> None:
     with capture_logs() as told:
         begin(Order("a folder that \0 cannot be", 42, syslog="udp://127.0.0.1:1"))
-        wait_until(lambda: len(told) > 1, "the complaints")
-    assert {(line["event"], line["status"]) for line in told} == {("audit_forwarder_ended", 70)}
+        wait_until(lambda: len(told) > 3, "the complaints")
+    assert [line["event"] for line in told[:4]] == ["audit_forwarder_failed", "audit_forwarder_ended"] * 2
+    assert told[0]["target"] == "syslog"
+    assert told[0]["exception"].endswith("ValueError: embedded null byte\n")
+    assert told[1]["status"] == 70
+    assert capfd.readouterr().err == ""  # Where the log is read, each line is one of JSON.
+
+
+def _saying(*lines: str) -> list[str]:
+    return [sys.executable, "-c", "import sys; print(*sys.argv[1:], sep=chr(10))", *lines]
+
+
+def test_what_is_no_report_is_passed_over(
+    begin: Callable[[Order], ForwarderProcess],
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+    metrics: Metrics,
+) -> None:
+    report = '{"target":"syslog","sent":1}'
+    monkeypatch.setattr(forwarder_process, "_COMMAND", _saying(report[:9], "\ufffd", "[]", report))
+    with capture_logs():
+        begin(order)
+        wait_until(lambda: _count(metrics, "forwarded_lines") >= 2, "reports of two processes")
+
+
+def _pauses(told: list[MutableMapping[str, Any]]) -> list[float]:
+    wait_until(lambda: len(told) > 2, "the ends")
+    return [line["retry_after"] for line in told[:3]]
+
+
+def test_one_that_ends_soon_is_begun_less_and_less_often_though_it_did_something(
+    begin: Callable[[Order], ForwarderProcess], order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarder_process, "_COMMAND", _saying('{"target":"syslog","sent":1}'))
+    with capture_logs() as told:
+        begin(order)
+        assert _pauses(told) == [0.01, 0.02, 0.04]
+
+
+def test_one_that_did_not_end_soon_is_begun_again_at_once(
+    begin: Callable[[Order], ForwarderProcess], order: Order, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forwarder_process, "_COMMAND", _saying())
+    monkeypatch.setattr(forwarder_process, "_LONGEST_PAUSE", 0.0)
+    with capture_logs() as told:
+        begin(order)
+        assert _pauses(told) == [0.01] * 3
 
 
 def test_one_that_cannot_be_started_is_told_and_tried_again(
