@@ -198,10 +198,25 @@ async def test_a_small_wrong_blob_is_refused_before_its_first_byte(yard: Yard) -
             await fill.ready(0, None)
 
 
-async def test_a_length_that_contradicts_the_manifest_is_wrong_content(yard: Yard) -> None:
+@pytest.mark.parametrize("error", [-1, 1, MIB])
+async def test_where_the_manifest_errs_in_a_length_the_digest_decides(yard: Yard, error: int) -> None:
+    source, told = yard.add(CONTENT), len(CONTENT) + error
+    async with asyncio.TaskGroup() as group:
+        readers = [group.create_task(yard.read(source, size=told)) for _ in range(5)]
+    assert all(reader.result() == CONTENT for reader in readers)
+    assert len(yard.upstream.downloads) <= 3
+    await yard.settle()
+    assert yard.held(source.digest) == CONTENT
+
+
+async def test_wrong_bytes_of_another_length_than_the_manifest_tells_never_end_well(yard: Yard) -> None:
     source = yard.add(CONTENT)
+    yard.upstream.blobs[source.repository.name, source.digest] = CONTENT[:-5]
     with pytest.raises(WrongContent):
-        await yard.read(source, size=len(CONTENT) - 1)
+        await yard.read(source, size=len(CONTENT))
+    assert len(yard.upstream.downloads) == 2
+    await yard.settle()
+    assert yard.held(source.digest) is None
 
 
 async def test_an_upstream_that_contradicts_itself_is_believed_last_and_not_asked_for_long(
