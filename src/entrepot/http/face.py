@@ -95,7 +95,8 @@ class Face:
     def _note(self, call: Call, seconds: float) -> None:
         upstream = call.repository.upstream if call.repository is not None else ""
         outcome = call.cache or ("error" if call.status >= 400 else "none")
-        self._metrics.request(upstream, call.kind, outcome, call.status).add(seconds, call.sent_bytes)
+        content = call.sent_bytes if call.status < 400 else 0  # What an error says is none.
+        self._metrics.request(upstream, call.kind, outcome, call.status).add(seconds, content)
         if self._audit is not None:
             if not self._ended:
                 asyncio.get_running_loop().call_soon(self.flush)

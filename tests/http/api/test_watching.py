@@ -36,7 +36,9 @@ async def _fills_when(office: Office, received: int) -> Any:
 
 
 async def test_the_cache_tells_how_full_it_is_and_how_well_it_serves(office: Office) -> None:
+    assert (await office.ask("/v2/library/absent/manifests/1")).status == 404
     cold = await office.get("/cache")
+    assert cold["sent_bytes"] == 0, "what an error says is no content"
     assert (cold["blobs"], cold["blob_requests"]) == (0, {"by_outcome": {}, "hit_ratio": None})
     image = office.registry.content.add_image("library/app", "1", layers=[bytes(10_000)])
     await office.pull("library/app/manifests/1")
