@@ -24,7 +24,9 @@ __all__ = ["draw_fills", "draw_table", "showing_warm"]
 
 _STYLES = {
     **dict.fromkeys(("up", "ok", "accepted", "hit", "done", "moved"), "green"),
-    **dict.fromkeys(("probing", "warning", "rate_limited", "timeout", "stale", "running"), "yellow"),
+    **dict.fromkeys(
+        ("probing", "failing", "warning", "rate_limited", "timeout", "stale", "running"), "yellow"
+    ),
     **dict.fromkeys(("down", "refused", "error", "failed", "problem", "critical"), "bold red"),
 }
 
