@@ -357,5 +357,8 @@ class Settings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     ] = ()
     upstreams: Annotated[
         dict[UpstreamName, UpstreamSettings],
-        Meta(description="The registries to cache, by name; given, they replace the built-in ten."),
+        Meta(
+            description="The registries to cache, each by its host, as images name it; given, they replace"
+            " the built-in ten."
+        ),
     ] = field(default_factory=lambda: dict(DEFAULT_UPSTREAMS))

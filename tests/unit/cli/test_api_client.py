@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import errno
 import json
 import re
 import socket
@@ -127,3 +128,14 @@ def _answer_last(listening: socket.socket) -> None:
             head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
             if content:
                 connection.sendall(head % len(content) + content)
+
+
+def test_a_folder_that_may_not_be_looked_at_is_told(
+    configured: Connect, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exists(path: Path) -> bool:  # As it is for others than root.
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+    with pytest.raises(ApiFailed, match=r"may not be looked at: be its owner, or see --token-file"):
+        configured(admin={}, data=str(tmp_path))
