@@ -11,6 +11,7 @@ from msgspec import Struct
 from entrepot.errors import MetadataFailed, StoreFailed
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
+from entrepot.oci.schema1 import names_manifest
 from entrepot.ports.blobs import BlobStore, Pace, at_full_speed
 from entrepot.ports.metadata import BlobIndex, Contents
 
@@ -89,7 +90,7 @@ class Scrub:
             if content is None:
                 return Finding(Kind.MANIFEST, digest, Verdict.GONE)
             await self._pace(len(content))
-            if digest.names(content):
+            if names_manifest(digest, content):
                 return Finding(Kind.MANIFEST, digest, Verdict.RIGHT, len(content))
             await self._metadata.forget_manifest(digest)
         except MetadataFailed as failure:

@@ -16,6 +16,7 @@ from entrepot.metadata.upsert import insert_or_keep, insert_or_replace, insert_o
 from entrepot.oci.digest import Digest
 from entrepot.oci.manifest import ManifestLinks
 from entrepot.oci.reference import Repository
+from entrepot.oci.schema1 import names_manifest
 from entrepot.ports.metadata import StoredManifest, TagRecord
 from entrepot.telemetry.log import log
 
@@ -121,7 +122,7 @@ def _right(digest: Digest, rows: list[tuple[Any, ...]]) -> StoredManifest | None
     if not rows:
         return None
     media_type, content = rows[0]
-    if not digest.names(content):
+    if not names_manifest(digest, content):
         log.error("manifest_damaged", digest=str(digest), action="to be fetched again")
         return None
     return StoredManifest(digest, media_type, content)

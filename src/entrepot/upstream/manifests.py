@@ -10,6 +10,7 @@ from entrepot.errors import ManifestNotHere, NotHere, Refused, UpstreamDown, Wro
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.media_type import ACCEPT
 from entrepot.oci.reference import Reference, Tag
+from entrepot.oci.schema1 import names_manifest
 from entrepot.ports.upstream import FetchedManifest, ManifestHead
 from entrepot.upstream.answers import content_length
 from entrepot.upstream.bodies import read_start, read_whole
@@ -68,7 +69,7 @@ async def get_manifest(
             )
     else:
         digest = reference
-    if not digest.names(content):
+    if not names_manifest(digest, content):
         raise WrongContent(f"{wish} at {endpoint.host}: the {len(content)} bytes sent are not {digest}")
     return FetchedManifest(digest, media_type or _own_type(content), content)
 

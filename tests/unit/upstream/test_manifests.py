@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import hashlib
+from base64 import b64encode
 from collections.abc import Callable
 
 import pytest
@@ -15,8 +16,9 @@ from entrepot.errors import (
     WrongContent,
 )
 from entrepot.oci.digest import Digest
-from entrepot.oci.media_type import ACCEPT
+from entrepot.oci.media_type import ACCEPT, DOCKER_SCHEMA1_SIGNED
 from entrepot.oci.reference import Tag
+from entrepot.ports.upstream import FetchedManifest
 from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.registry_content import INDEX_TYPE, MANIFEST_TYPE
 from entrepot.testing.registry_wire import Fault
@@ -64,6 +66,20 @@ async def test_a_digest_header_of_another_algorithm_is_kept(
     told = f"sha512:{hashlib.sha512(image.content).hexdigest()}"
     registry.misbehave("manifest", Fault(headers={"Docker-Content-Digest": told}))
     assert str((await upstream.get_manifest("app", TAG)).digest) == told
+
+
+@pytest.mark.parametrize("is_by_tag", [True, False])
+async def test_a_signed_manifest_of_schema_1_has_the_digest_of_what_is_signed(
+    registry: FakeRegistry, upstream: RegistryUpstream, *, is_by_tag: bool
+) -> None:
+    form = b64encode(b'{"formatLength":20,"formatTail":"Cn0"}')
+    digest = Digest.of(b'{"schemaVersion":  1\n}')
+    content = b'{"schemaVersion":  1,"signatures":[{"protected":"%b"}]\n}' % form
+    headers = {"Docker-Content-Digest": str(digest), "Content-Type": DOCKER_SCHEMA1_SIGNED}
+    registry.content.add_image("app", "1")
+    registry.misbehave("manifest", Fault(status=200, body=content, headers=headers))
+    fetched = await upstream.get_manifest("app", TAG if is_by_tag else digest)
+    assert fetched == FetchedManifest(digest, DOCKER_SCHEMA1_SIGNED, content)
 
 
 async def test_a_missing_media_type_is_read_from_the_manifest(
