@@ -13,7 +13,7 @@ from entrepot.oci.reference import Reference, Tag
 from entrepot.oci.schema1 import names_manifest
 from entrepot.ports.upstream import FetchedManifest, ManifestHead
 from entrepot.upstream.answers import content_length
-from entrepot.upstream.bodies import read_start, read_whole
+from entrepot.upstream.bodies import is_zipped, read_start, read_whole
 from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
 
@@ -59,7 +59,7 @@ async def get_manifest(
     client.observer.received(_KIND, len(content))
     media_type = _told_type(response.headers)
     encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding != "identity":
+    if encoding != "identity" and not is_zipped(response.headers):
         raise UpstreamDown(f"{wish} at {endpoint.host} came encoded as {encoding!r}, which nobody asked for")
     if isinstance(reference, Tag):
         digest = _told_digest(response.headers) or _own_digest(response.headers, content, wish, endpoint)

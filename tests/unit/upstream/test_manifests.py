@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import hashlib
 from base64 import b64encode
 from collections.abc import Callable
@@ -80,6 +81,43 @@ async def test_a_signed_manifest_of_schema_1_has_the_digest_of_what_is_signed(
     registry.misbehave("manifest", Fault(status=200, body=content, headers=headers))
     fetched = await upstream.get_manifest("app", TAG if is_by_tag else digest)
     assert fetched == FetchedManifest(digest, DOCKER_SCHEMA1_SIGNED, content)
+
+
+GZIP = {"Content-Encoding": "gzip"}
+
+
+@pytest.mark.parametrize("is_zipped", [True, False], ids=["zipped", "only said to be"])
+async def test_gzip_that_nobody_asked_for_is_undone(
+    registry: FakeRegistry, upstream: RegistryUpstream, *, is_zipped: bool
+) -> None:
+    image = registry.content.add_image("app", "1")
+    content = (await upstream.get_manifest("app", TAG)).content
+    registry.misbehave("manifest", Fault(body=gzip.compress(content) if is_zipped else content, headers=GZIP))
+    for reference in (TAG, image.digest):
+        assert (await upstream.get_manifest("app", reference)).content == content
+
+
+@pytest.mark.parametrize(
+    ("body", "words"),
+    [
+        (gzip.compress(b"{}")[:-1], "in the midst"),
+        (gzip.compress(bytes(9 << 20)), "larger than 8 MiB"),
+    ],
+)
+async def test_gzip_that_cannot_be_undone_is_a_failure(
+    registry: FakeRegistry, upstream: RegistryUpstream, body: bytes, words: str
+) -> None:
+    registry.content.add_image("app", "1")
+    registry.misbehave("manifest", Fault(body=body, headers=GZIP))
+    with pytest.raises(UpstreamDown, match=words):
+        await upstream.get_manifest("app", TAG)
+
+
+async def test_another_encoding_is_a_failure(registry: FakeRegistry, upstream: RegistryUpstream) -> None:
+    registry.content.add_image("app", "1")
+    registry.misbehave("manifest", Fault(headers={"Content-Encoding": "br"}))
+    with pytest.raises(UpstreamDown, match="encoded as 'br'"):
+        await upstream.get_manifest("app", TAG)
 
 
 async def test_a_missing_media_type_is_read_from_the_manifest(
