@@ -38,7 +38,7 @@ async def test_whoever_needs_no_disk_does_not_wait_for_one_that_hangs(
     def sendfile(out: int, file: int, offset: int, count: int) -> int:
         if os.path.sameopenfile(file, disk):
             reached.set()
-            assert gate.wait(10)
+            assert gate.wait(PATIENCE)
         return real_sendfile(out, file, offset, count)
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
