@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from io import BytesIO
 from pathlib import Path
 
@@ -9,13 +10,17 @@ import pytest
 from entrepot.audit.folder import audit_files
 from entrepot.audit.lines import as_json, as_text
 from entrepot.audit.trail import AuditTrail
-from entrepot.config.schema import AuditSettings
+from entrepot.config.schema import AuditSettings, WebhookSettings
+from entrepot.config.secret import Secret
 from entrepot.config.units import Seconds
 from entrepot.ports.audit import ActionEntry, AuditQuery, RequestEntry
 from entrepot.telemetry.lines import LineWriter
 from entrepot.telemetry.log import Style
 from entrepot.telemetry.metrics import Metrics
+from entrepot.testing.collector import Collector
+from entrepot.testing.programs import children
 from entrepot.testing.virtual_clock import VirtualClock
+from entrepot.testing.waiting import PATIENCE, wait_until
 
 KEPT = AuditSettings()
 
@@ -79,3 +84,27 @@ async def test_what_is_too_old_goes_when_it_is_time(tmp_path: Path, request_entr
     await trail.tidy()
     trail.close()
     assert [path.read_bytes() for path in audit_files(tmp_path / "audit")] == [b""]
+
+
+def test_collectors_get_what_was_recorded_by_a_process_of_its_own_that_ends_with_the_trail(
+    tmp_path: Path, request_entry: RequestEntry, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "msgspec.py").write_text("raise SystemExit('not what was installed')")
+    monkeypatch.chdir(tmp_path)
+    before = children(os.getpid())
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog, Collector.in_thread() as receiver:
+        syslog.settimeout(PATIENCE)
+        syslog.bind(str(tmp_path / "log"))
+        webhook = WebhookSettings(url=receiver.url, token=Secret("s3cret"))
+        trail = _trail(tmp_path, AuditSettings(syslog=f"unix://{tmp_path}/log", webhook=webhook))
+        trail.record(request_entry)
+        message = syslog.recv(1 << 16)
+        assert message.endswith(b" entrepot %d request - %s" % (os.getpid(), as_json(request_entry).rstrip()))
+        wait_until(lambda: len(receiver.posted) == 1, "the batch")
+        assert receiver.posted[0].headers["authorization"] == "Bearer s3cret"
+        (pid,) = children(os.getpid()) - before
+        assert "s3cret" not in Path(f"/proc/{pid}/cmdline").read_text()
+        assert os.getpriority(os.PRIO_PROCESS, pid) > os.getpriority(os.PRIO_PROCESS, os.getpid())
+        assert os.getpgid(pid) == pid  # So that no key that is pressed in a terminal is for it.
+        trail.close()
+    assert children(os.getpid()) <= before
