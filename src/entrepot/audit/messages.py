@@ -14,6 +14,10 @@ class Webhook(Struct, frozen=True):
     token: str | None = None
     ca_file: str | None = None
 
+    def __repr__(self) -> str:
+        """Tell of whom it is, and not the token."""
+        return f"Webhook({self.url!r})"
+
 
 class Order(Struct, frozen=True):
     """The first line of standard input, whose end is the end of the cache, however that came about.

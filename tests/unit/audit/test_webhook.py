@@ -166,3 +166,7 @@ def test_the_subject_is_what_is_known_of_it(
     WebhookTarget(Webhook(receiver.url)).send(_batch(as_json(entry)))
     ((_, _, (event,)),) = receiver.posted
     assert event.get("subject") == subject
+
+
+def test_the_token_is_not_shown() -> None:
+    assert "s3cret" not in repr(Webhook("https://hook.example", "s3cret"))
