@@ -66,6 +66,20 @@ async def test_who_keeps_a_connection_for_later_makes_way(
     assert await first.rest() == b""
 
 
+async def test_who_may_have_been_idle_but_for_a_moment_keeps_the_place(harbour: Harbour) -> None:
+    """That it came after the last look is all that is known of when it came."""
+    server = await harbour.serve(answer_with(), connections=1, place_seconds=PATIENCE, sweep_seconds=3600)
+    server._shared.now -= 2
+    first, second = await harbour.connect(), await harbour.connect()
+    await settle(lambda: server.connections == 2)
+    server._sweep()
+    (seated,) = server._shared.places._seated
+    assert seated.idle_for(server._shared.now) > 0
+    server._sweep()
+    assert await first.rest() == b""
+    assert (await second.get()).status == 200
+
+
 async def test_while_somebody_waits_no_connection_is_kept(harbour: Harbour) -> None:
     server = await harbour.serve(answer_with(), connections=1, place_seconds=PATIENCE)
     first = await harbour.connect()

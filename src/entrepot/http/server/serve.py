@@ -122,14 +122,16 @@ class Server:
     def _sweep(self) -> None:
         """Look at every deadline at once: cheaper than a timer for each request."""
         loop = asyncio.get_running_loop()
-        now = self._shared.now = loop.time()
+        before, now = self._shared.now, loop.time()
+        self._shared.now = now
         self._shared.signature = f"\r\ndate: {formatdate(usegmt=True)}\r\nserver: entrepot\r\n\r\n".encode(
             "ascii"
         )
         self._sweeper = loop.call_later(self._limits.sweep_seconds, self._sweep)
         for connection in [one for one in self._shared.connections if one.deadline <= now]:
             connection.overdue(now)
-        self._shared.places.clear_for_others(now)
+        # A stage is dated by the look before it: who has come since then may have come just now.
+        self._shared.places.clear_for_others(before)
 
 
 async def _bind(host: str | None, port: int) -> list[socket.socket]:
