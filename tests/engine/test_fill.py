@@ -220,6 +220,24 @@ async def test_wrong_bytes_of_another_length_than_the_manifest_tells_never_end_w
     assert yard.held(source.digest) is None
 
 
+async def test_what_is_shorter_than_what_is_here_already_does_not_take_its_place(yard: Yard) -> None:
+    """As a page for people is, of a proxy that answers whatever is asked for."""
+    source = yard.add(CONTENT)
+    yard.upstream.cuts = [MIB // 2] + [0] * 10
+    with pytest.raises(UpstreamDown):
+        await yard.read(source, size=len(CONTENT))
+    yard.upstream.cuts = []
+    yard.upstream.blobs[source.repository.name, source.digest] = b"<html>"
+    yard.upstream.honours_range = False
+    with pytest.raises(WrongContent):
+        await yard.read(source, size=len(CONTENT))
+    yard.upstream.blobs[source.repository.name, source.digest] = CONTENT
+    yard.upstream.honours_range = True
+    yard.upstream.sent = 0
+    assert await yard.read(source, size=len(CONTENT)) == CONTENT
+    assert yard.upstream.sent == len(CONTENT) - MIB // 2
+
+
 async def test_an_upstream_that_contradicts_itself_is_believed_last_and_not_asked_for_long(
     yard: Yard,
 ) -> None:

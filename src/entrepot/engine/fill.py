@@ -264,7 +264,8 @@ class Fill:
 
     async def _opened(self, fetch: Fetch, stream: BlobStream) -> Receive:
         if stream.size is not None and self.size not in (None, stream.size):
-            if self.is_confirmed or not fetch.is_plain:
+            # A length that leaves no room for what is here is that of something else.
+            if self.is_confirmed or not fetch.is_plain or stream.size < self._present.end:
                 stream.origin.distrust(self.digest)
                 raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
             self.size = stream.size  # Said twice, of the part and of the whole: the manifest errs.

@@ -37,6 +37,11 @@ class Intervals:
         index = bisect_right(self._starts, position) - 1
         return max(position, self._stops[index]) if index >= 0 else position
 
+    @property
+    def end(self) -> int:
+        """Where the last interval ends, 0 where there is none."""
+        return self._stops[-1] if self._stops else 0
+
     def next_start(self, position: int) -> int | None:
         """Return where the first interval that begins at or behind ``position`` begins."""
         index = bisect_left(self._starts, position)

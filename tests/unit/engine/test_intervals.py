@@ -42,3 +42,8 @@ def test_a_run_ends_at_the_first_missing_byte(stretches: list[tuple[int, int]], 
 def test_the_total_counts_every_byte_once(stretches: list[tuple[int, int]]) -> None:
     model = {position for start, stop in stretches for position in range(start, stop)}
     assert Intervals(stretches).total() == len(model)
+
+
+@given(STRETCHES)
+def test_the_end_is_behind_the_last_byte(stretches: list[tuple[int, int]]) -> None:
+    assert Intervals(stretches).end == max((stop for start, stop in stretches if start < stop), default=0)
