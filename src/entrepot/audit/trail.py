@@ -17,7 +17,7 @@ from entrepot.audit.reader import read_page
 from entrepot.config.certificates import load_authorities
 from entrepot.config.schema import AuditSettings, WebhookSettings
 from entrepot.ports.audit import AuditEntry, AuditPage, AuditQuery
-from entrepot.telemetry.lines import LineWriter
+from entrepot.telemetry.lines import BATCH_BYTES, LineWriter
 from entrepot.telemetry.log import Style
 from entrepot.telemetry.metrics import Metrics
 
@@ -48,7 +48,8 @@ class AuditTrail:
         self._files = AuditFiles(self._folder, _keeping(settings), now)
         self._kept: LineWriter | None = None
         if settings.enabled:
-            self._kept = LineWriter(self._files.append, "audit", retries=True)
+            most = min(settings.file_size, BATCH_BYTES)  # Else one batch would make a file too large.
+            self._kept = LineWriter(self._files.append, "audit", retries=True, batch_bytes=most)
             self._kept.dropped = metrics.audit_dropped().inc
         order = _order(settings, self._folder)
         self._forwarder = ForwarderProcess(order, metrics) if order.targets else None

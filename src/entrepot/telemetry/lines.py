@@ -7,10 +7,11 @@ import threading
 from collections import deque
 from collections.abc import Callable
 
-__all__ = ["LineWriter", "write_whole"]
+__all__ = ["BATCH_BYTES", "LineWriter", "write_whole"]
 
 _MOST_BYTES = 8 << 20
-_BATCH_BYTES = 256 << 10
+BATCH_BYTES = 4 << 20
+"""All of 0.2 s: to get the interpreter's lock back after each call costs whoever holds it most of all."""
 _GATHER_SECONDS = 0.2
 _RETRY_SECONDS = 1.0
 _LONGEST_CLOSE = 2.0
@@ -24,10 +25,19 @@ class LineWriter:
     refused is offered again, every second until the end.
     """
 
-    def __init__(self, write: Callable[[bytes], object], name: str, *, retries: bool = False) -> None:
+    def __init__(
+        self,
+        write: Callable[[bytes], object],
+        name: str,
+        *,
+        retries: bool = False,
+        batch_bytes: int = BATCH_BYTES,
+    ) -> None:
+        """``write`` gets no more than ``batch_bytes`` at once, unless what was put together is more."""
         self.dropped: Callable[[int], object] = lambda _lines: None
         self._write = write
         self._retries = retries
+        self._batch_bytes = batch_bytes
         self._lines: deque[bytes] = deque()
         # Two counts, of which each side changes its own: that takes no lock on the way of requests.
         self._taken_bytes = 0
@@ -72,7 +82,7 @@ class LineWriter:
     def _take(self) -> list[bytes]:
         batch: list[bytes] = []
         size = 0
-        while self._lines and size < _BATCH_BYTES:
+        while self._lines and (not batch or size + len(self._lines[0]) <= self._batch_bytes):
             batch.append(self._lines.popleft())
             size += len(batch[-1])
         return batch

@@ -17,6 +17,8 @@ from entrepot.telemetry.trace import Span, trace
 
 __all__ = ["SpanExporter", "exporting"]
 
+_BATCH_BYTES = 256 << 10
+"""What collectors take at once is bounded."""
 _FAILED = 2
 """Of OpenTelemetry's ``Status.StatusCode``."""
 
@@ -50,7 +52,7 @@ class SpanExporter:
         self._poster = Poster(f"{endpoint.rstrip('/')}/v1/traces", {"Content-Type": "application/json"})
         self._frame = _frame()
         self._is_failing = False
-        self._lines = LineWriter(self._post, "trace")
+        self._lines = LineWriter(self._post, "trace", batch_bytes=_BATCH_BYTES)
         self._lines.dropped = self._drop
 
     def put(self, span: Span) -> None:

@@ -12,7 +12,7 @@ from entrepot.audit.lines import as_json, as_text
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.schema import AuditSettings, WebhookSettings
 from entrepot.config.secret import Secret
-from entrepot.config.units import Seconds
+from entrepot.config.units import Bytes, Seconds
 from entrepot.ports.audit import ActionEntry, AuditQuery, RequestEntry
 from entrepot.telemetry.lines import LineWriter
 from entrepot.telemetry.log import Style
@@ -51,6 +51,18 @@ def test_files_lie_in_the_folder_that_is_configured(tmp_path: Path, request_entr
     trail.record(request_entry)
     trail.close()
     assert len(audit_files(tmp_path / "elsewhere")) == 1
+
+
+def test_no_file_gets_larger_than_is_configured_however_much_is_written_at_once(
+    tmp_path: Path, request_entry: RequestEntry
+) -> None:
+    trail = _trail(tmp_path, AuditSettings(file_size=Bytes(1000)))
+    for _ in range(50):
+        trail.record(request_entry)
+    trail.close()
+    sizes = [path.stat().st_size for path in audit_files(tmp_path / "audit")]
+    assert sum(sizes) == 50 * len(as_json(request_entry))
+    assert max(sizes) <= 1000
 
 
 @pytest.mark.parametrize("style", ["json", "console"])

@@ -137,12 +137,29 @@ def test_a_stuck_stream_does_not_hold_up_the_end(monkeypatch: pytest.MonkeyPatch
 
 def test_what_is_refused_is_counted_and_the_thread_goes_on() -> None:
     disk, tally = FullDisk(1), Tally()
-    writer = LineWriter(disk.write, "lines")
+    writer = LineWriter(disk.write, "lines", batch_bytes=2)
     writer.dropped = tally
-    writer.put(b"x" * lines._BATCH_BYTES + b"\n")
+    writer.put(b"x\n")
     writer.put(b"y\n")
     writer.close()
     assert (tally.lines, disk.taken) == (1, [b"y\n"])
+
+
+def test_no_more_is_written_at_once_than_is_allowed() -> None:
+    stream, taken = StuckStream(), list[bytes]()
+
+    def write(lines: bytes) -> None:
+        taken.append(lines)
+        stream.write(lines)
+
+    writer = LineWriter(write, "lines", batch_bytes=6)
+    writer.put(b"0\n")
+    assert stream.entered.wait(PATIENCE)
+    for line in (b"1\n", b"2\n", b"3\n", b"4\n", b"too long\n", b"5\n"):
+        writer.put(line)
+    stream.released.set()
+    writer.close()
+    assert taken == [b"0\n", b"1\n2\n3\n", b"4\n", b"too long\n", b"5\n"]
 
 
 def test_what_is_to_be_retried_is_written_when_it_can_be(monkeypatch: pytest.MonkeyPatch) -> None:
