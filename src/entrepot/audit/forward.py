@@ -112,18 +112,18 @@ class Forwarder:
         return True
 
     def _send_all(self) -> None:
-        sent = 0
+        batches = lines = 0
         try:
             while time.monotonic() < self._deadline and (batch := self._next_batch()):
                 self._target.send(batch)
                 self._place = batch.behind
-                self._report(Report(self._name, sent=len(batch.lines)))
-                sent += 1
-                if sent % _REMEMBERED_BATCHES == 0:
-                    self._remember()
+                batches, lines = batches + 1, lines + len(batch.lines)
+                if batches == _REMEMBERED_BATCHES:
+                    self._remember(lines)
+                    batches = lines = 0
         finally:
-            if sent % _REMEMBERED_BATCHES:
-                self._remember()
+            if batches:
+                self._remember(lines)
 
     def _next_batch(self) -> Batch | None:
         """Return the lines that come next; ``None`` if there are none yet."""
@@ -163,7 +163,9 @@ class Forwarder:
         except OSError:
             return 0
 
-    def _remember(self) -> None:
+    def _remember(self, lines: int) -> None:
+        """Note how far it is, and report what was sent since: whoever is told of each batch cannot serve."""
+        self._report(Report(self._name, sent=lines))
         part = self._progress.with_suffix(".part")
         with suppress(OSError):  # On a full disk: some lines will be sent twice.
             part.write_text(f"{self._place}\n", "utf-8")
