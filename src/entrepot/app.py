@@ -44,9 +44,9 @@ from entrepot.http.api.on_demand import ApiOnDemand
 from entrepot.http.api.parts import Parts
 from entrepot.http.face import Face
 from entrepot.http.listening import listen_on
-from entrepot.http.server.allocator import tune_allocator
 from entrepot.http.server.asgi import ASGIApp, Scope
 from entrepot.http.server.limits import Limits, raise_descriptor_limit
+from entrepot.http.server.memory import tune_memory
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -93,7 +93,7 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
         events, coloured = Events(), sys.stderr.isatty()
         configure_log(settings.log.level, settings.log.format, lines, events, coloured=coloured)
         raise_descriptor_limit()
-        tune_allocator()
+        tune_memory()
         folder = prepare_data_folder(settings.data)
         lock = FolderLock(folder)
         try:
