@@ -20,8 +20,8 @@ _MORE_CONTAINERS = 10_000
 def tune_memory() -> None:
     """Have glibc keep the memory of chunks in transit, and Python look for cycles seldom.
 
-    To give memory back each time costs a sixth of a pull; to look, at almost every turn, through requests
-    that are done with in a moment costs one of a hit's processor time in twenty.
+    To give memory back each time costs a sixth of a pull; to look at almost every turn through requests
+    that are done with in a moment, a twentieth of a hit's time on the processor.
     """
     gc.set_threshold(_MORE_CONTAINERS)
     with suppress(OSError, AttributeError):
