@@ -152,6 +152,17 @@ async def test_what_is_no_json_is_told(office: Office) -> None:
     assert "as JSON, and it is none" in fault["message"]
 
 
+@pytest.mark.parametrize("before", [b"", b'{"repositories":', b'{"tags":['])
+async def test_a_body_that_is_nested_too_deeply_is_refused(office: Office, before: bytes) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN.reveal()}", "Content-Type": "application/json"}
+    reply = await office.ask("/api/v1/purge", "POST", headers, before + b"[" * 100_000)
+    assert reply.status == 400
+    (fault,) = problem(reply)["errors"]
+    expected = "expected an object with repositories, and if wanted upstream, tags"
+    assert fault["message"].startswith(expected)
+    assert "nested too deeply" in fault["message"]
+
+
 async def test_what_is_not_there_is_told_with_what_is(office: Office) -> None:
     for path, method, status, part in ABSENT:
         reply = await office.call(path, method)

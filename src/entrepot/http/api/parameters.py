@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
-from litestar.exceptions import ValidationException
+from litestar.exceptions import SerializationException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, inspect, structs
@@ -68,6 +68,12 @@ async def keep_body(request: Request[Any, Any, Any]) -> None:
     """Keep a body that is asked for, before the handler has it, for ``faults_of``."""
     if _BODY in request.scope["route_handler"].parsed_fn_signature.parameters:
         request.state.body = await request.body()
+        try:
+            await request.json()  # Which is kept for the handler.
+        except SerializationException:
+            pass  # The handler meets it again.
+        except RecursionError as error:
+            raise Malformed(_too_deep(request.scope["route_handler"])) from error
 
 
 def faults_of(request: Request[Any, Any, Any]) -> Iterator[Fault]:
@@ -101,6 +107,13 @@ def _fault_in_body(body: bytes, handler: BaseRouteHandler) -> Fault | None:
         return fault_in(msgspec.json.decode(body), annotation)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         return Fault(f"{shape}, as JSON, and it is none: {error}")
+    except RecursionError:
+        return _too_deep(handler)
+
+
+def _too_deep(handler: BaseRouteHandler) -> Fault:
+    shape = expected(inspect.type_info(handler.signature_model.__annotations__[_BODY]))
+    return Fault(f"{shape}, and it is nested too deeply")
 
 
 def _misnamed(given: Iterable[str], known: Mapping[str, _Parameter]) -> Iterator[Fault]:
