@@ -11,7 +11,7 @@ from entrepot.errors import NotHere, RateLimited, Refused, UpstreamDown, Upstrea
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.ports.clock import Clock
-from entrepot.ports.upstream import BlobStream, Inflow, Upstream
+from entrepot.ports.upstream import BlobOrigin, BlobStream, Inflow, Upstream
 
 __all__ = ["Fetch", "Opened", "Source", "download"]
 
@@ -39,7 +39,7 @@ class Fetch:
     ``stop`` may move while the download runs: what lies beyond is then another's, or no longer.
     """
 
-    __slots__ = ("cursor", "farthest", "is_open", "is_plain", "stop")
+    __slots__ = ("cursor", "doubted", "farthest", "is_open", "origin", "stop")
 
     def __init__(self, cursor: int, stop: int | None) -> None:
         self.cursor = cursor
@@ -48,8 +48,10 @@ class Fetch:
         self.stop = stop
         self.is_open = False
         """The upstream has answered, and the connection has not broken since."""
-        self.is_plain = False
-        """The whole is asked for, as what was said of a part was wrong: ranges are what registries err in."""
+        self.origin: BlobOrigin | None = None
+        """Who answers, once somebody does."""
+        self.doubted: set[BlobOrigin] = set()
+        """Who said what was wrong: they are asked for the whole, as ranges are what registries err in."""
 
     @property
     def is_done(self) -> bool:
@@ -87,7 +89,7 @@ async def download(
         async with aclosing(_attempt(fetch, attempts, opened)) as chunks:
             async for chunk in chunks:
                 yield chunk
-        fetch.is_open = False
+        fetch.is_open, fetch.origin = False, None
         if attempts.pause:
             await clock.sleep(attempts.pause)
 
@@ -149,14 +151,17 @@ async def _attempt(fetch: Fetch, attempts: _Attempts, opened: Opened) -> AsyncGe
             raise
     except (RateLimited, UpstreamDown) as failure:
         progress = fetch.farthest - begin
-        fetch.is_plain = fetch.is_plain or isinstance(failure, WrongContent)
+        if isinstance(failure, WrongContent) and fetch.origin is not None:
+            fetch.doubted.add(fetch.origin)
         if not attempts.failed(source, failure, progress, is_answered=fetch.is_open):
             raise
 
 
 async def _connection(fetch: Fetch, source: Source, opened: Opened) -> AsyncGenerator[bytes]:
-    start, stop = (0, None) if fetch.is_plain else (fetch.cursor, fetch.stop)
-    async with source.upstream.open_blob(source.repository.name, source.digest, start, stop) as stream:
+    async with source.upstream.open_blob(
+        source.repository.name, source.digest, fetch.cursor, fetch.stop, whole_of=fetch.doubted
+    ) as stream:
+        fetch.origin = stream.origin
         receive = await opened(fetch, stream)
         fetch.is_open = True
         inflow = stream.divert() if receive is not None else None

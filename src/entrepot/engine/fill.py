@@ -265,10 +265,10 @@ class Fill:
     async def _opened(self, fetch: Fetch, stream: BlobStream) -> Receive:
         if stream.size is not None and self.size not in (None, stream.size):
             # A length that leaves no room for what is here is that of something else.
-            if self.is_confirmed or not fetch.is_plain or stream.size < self._present.end:
+            if self.is_confirmed or not fetch.doubted or stream.size < self._present.end:
                 stream.origin.distrust(self.digest)
                 raise WrongContent(f"{self.digest} has {self.size} bytes, the upstream says {stream.size}")
-            self.size = stream.size  # Said twice, of the part and of the whole: the manifest errs.
+            self.size = stream.size  # Said twice, by two or of the part and the whole: the manifest errs.
         self._note_answer(fetch, stream)
         if stream.start < fetch.cursor:
             self._read_from_start(fetch, stream.start)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
@@ -12,7 +13,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference
 from entrepot.policy.breaker import Health
 
-__all__ = ["BlobStream", "Breaker", "FetchedManifest", "Inflow", "ManifestHead", "Upstream"]
+__all__ = ["BlobOrigin", "BlobStream", "Breaker", "FetchedManifest", "Inflow", "ManifestHead", "Upstream"]
 
 
 class ManifestHead(Struct, frozen=True):
@@ -124,9 +125,15 @@ class Upstream(Protocol):
         ...
 
     def open_blob(
-        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None
+        self,
+        repository: str,
+        digest: Digest,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        whole_of: AbstractSet[BlobOrigin] = frozenset(),
     ) -> AbstractAsyncContextManager[BlobStream]:
-        """Begin a download of ``[start, stop)``; leaving the context ends it."""
+        """Begin a download of ``[start, stop)``, from ``whole_of`` of all; leaving the context ends it."""
         ...
 
     async def tags(self, repository: str) -> list[str]:

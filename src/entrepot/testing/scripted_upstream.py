@@ -6,6 +6,7 @@ import asyncio
 import json
 import threading
 from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import Set as AbstractSet
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
@@ -13,7 +14,7 @@ from entrepot.errors import BlobNotHere, EntrepotError, ManifestNotHere, Upstrea
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference, Tag
 from entrepot.policy.breaker import Health
-from entrepot.ports.upstream import FetchedManifest, Inflow, ManifestHead
+from entrepot.ports.upstream import BlobOrigin, FetchedManifest, Inflow, ManifestHead
 
 __all__ = ["ScriptedBreaker", "ScriptedUpstream"]
 
@@ -146,9 +147,17 @@ class ScriptedUpstream:
 
     @asynccontextmanager
     async def open_blob(
-        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None
+        self,
+        repository: str,
+        digest: Digest,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        whole_of: AbstractSet[BlobOrigin] = frozenset(),
     ) -> AsyncGenerator[_Stream]:
         self._ask(f"GET {repository} {digest}")
+        if self.origin in whole_of:
+            start, stop = 0, None
         self.downloads.append((start, stop))
         if len(self.downloads) in self.refusals:
             raise self.refusals[len(self.downloads)]

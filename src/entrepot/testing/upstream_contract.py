@@ -67,6 +67,13 @@ class UpstreamContract:
         assert (blob.start, blob.stop, blob.size) == (start, end, len(LAYER))
         assert received == LAYER[start:end]
 
+    async def test_who_is_doubted_is_asked_for_the_whole(self, upstream: Upstream, image: Image) -> None:
+        async with upstream.open_blob(REPOSITORY, image.layers[0], 100) as blob:
+            doubted = {blob.origin}
+        async with upstream.open_blob(REPOSITORY, image.layers[0], 100, 200, whole_of=doubted) as blob:
+            received = b"".join([chunk async for chunk in blob.chunks()])
+        assert (blob.start, received) == (0, LAYER)
+
     async def test_what_is_here_and_what_is_diverted_are_the_whole(
         self, upstream: Upstream, content: RegistryContent
     ) -> None:

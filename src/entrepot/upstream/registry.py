@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Set as AbstractSet
 from contextlib import AsyncExitStack, asynccontextmanager
 
 from entrepot.config.schema import UpstreamSettings
@@ -12,7 +13,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Reference
 from entrepot.ports.clock import Clock
 from entrepot.ports.condition import Condition, EndpointCondition, Trial
-from entrepot.ports.upstream import BlobStream, Breaker, FetchedManifest, ManifestHead
+from entrepot.ports.upstream import BlobOrigin, BlobStream, Breaker, FetchedManifest, ManifestHead
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream import blobs, listings, manifests
 from entrepot.upstream.authorizer import Authorizer
@@ -90,16 +91,24 @@ class RegistryUpstream:
 
     @asynccontextmanager
     async def open_blob(
-        self, repository: str, digest: Digest, start: int = 0, stop: int | None = None
+        self,
+        repository: str,
+        digest: Digest,
+        start: int = 0,
+        stop: int | None = None,
+        *,
+        whole_of: AbstractSet[BlobOrigin] = frozenset(),
     ) -> AsyncIterator[BlobStream]:
         """Fail over until the head of an answer has come; whoever reads on resumes by asking again."""
         async with AsyncExitStack() as stack:
-            yield await self._failover.run(
-                lambda endpoint: stack.enter_async_context(
-                    blobs.open_blob(self._client, endpoint, repository, digest, start=start, stop=stop)
-                ),
-                is_last=lambda endpoint: not endpoint.trusts_blob(digest),
-            )
+
+            def opening(endpoint: Endpoint) -> Awaitable[BlobStream]:
+                first, end = (0, None) if endpoint in whole_of else (start, stop)
+                return stack.enter_async_context(
+                    blobs.open_blob(self._client, endpoint, repository, digest, start=first, stop=end)
+                )
+
+            yield await self._failover.run(opening, is_last=lambda endpoint: not endpoint.trusts_blob(digest))
 
     async def tags(self, repository: str) -> list[str]:
         return await self._failover.run(
