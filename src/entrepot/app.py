@@ -2,23 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import gc
 import secrets
-import signal
-import sys
 from collections.abc import Callable, Mapping
-from contextlib import AsyncExitStack, closing
-from functools import partial
+from contextlib import AsyncExitStack
 from importlib.metadata import version
 from pathlib import Path
-
-import uvloop
 
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.bounds import bounds_on
 from entrepot.config.certificates import load_pair, server_context
-from entrepot.config.data_folder import is_writable, prepare_data_folder
+from entrepot.config.data_folder import is_writable
 from entrepot.config.restart import waiting_for_restart
 from entrepot.config.rules import pull_rules, retention_rules, tag_rules, trusted_proxies
 from entrepot.config.schema import Settings
@@ -45,8 +39,7 @@ from entrepot.http.api.parts import Parts
 from entrepot.http.face import Face
 from entrepot.http.listening import listen_on
 from entrepot.http.server.asgi import ASGIApp, Scope
-from entrepot.http.server.limits import Limits, raise_descriptor_limit
-from entrepot.http.server.memory import tune_memory
+from entrepot.http.server.limits import Limits
 from entrepot.http.server.serve import Server
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
@@ -63,67 +56,19 @@ from entrepot.storage.ballast import Ballast
 from entrepot.storage.bookmark import FileBookmark
 from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
-from entrepot.storage.lock import FolderLock
 from entrepot.storage.pins import FilePins
 from entrepot.telemetry.events import Events
-from entrepot.telemetry.lines import LineWriter, write_whole
-from entrepot.telemetry.log import configure_log, log, log_crash, set_level
+from entrepot.telemetry.lines import LineWriter
+from entrepot.telemetry.log import log, log_crash, set_level
 from entrepot.telemetry.metrics import Metrics
-from entrepot.telemetry.otlp import exporting
 from entrepot.telemetry.trace import trace
 from entrepot.upstream.on_demand import load_transport
 from entrepot.upstream.registry import RegistryUpstream
 
-__all__ = ["serve"]
+__all__ = ["Application"]
 
 _LAG_SECONDS = 1.0
 _FIRST_SECONDS = 1.0
-
-
-def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
-    """Run the cache until SIGTERM or SIGINT; return the exit status.
-
-    ``reload`` reads the settings anew, at SIGHUP.  Raises ``EntrepotError`` where the data
-    folder cannot be used, or nobody can be listened to.
-    """
-    lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
-    telemetry = settings.telemetry
-    traced = exporting(telemetry.otlp_endpoint, telemetry.trace_share / 100, telemetry.trace_hits)
-    with closing(lines), traced:
-        events, coloured = Events(), sys.stderr.isatty()
-        configure_log(settings.log.level, settings.log.format, lines, events, coloured=coloured)
-        raise_descriptor_limit()
-        tune_memory()
-        folder = prepare_data_folder(settings.data)
-        lock = FolderLock(folder)
-        try:
-            return uvloop.run(_run(settings, reload, folder, lines, events))
-        finally:
-            lock.release()
-
-
-async def _run(
-    settings: Settings, reload: Callable[[], Settings], folder: Path, lines: LineWriter, events: Events
-) -> int:
-    application = Application(settings, folder, lines, events)
-    loop, stop = asyncio.get_running_loop(), asyncio.Event()
-    handlers = {
-        signal.SIGTERM: stop.set,
-        signal.SIGINT: stop.set,
-        signal.SIGHUP: lambda: application.reload(reload),
-    }
-    for number, handler in handlers.items():
-        loop.add_signal_handler(number, handler)
-    try:
-        await application.start()
-        gc.freeze()
-        await stop.wait()
-    finally:
-        await application.stop()
-        for number in handlers:  # Whoever asks twice is not to cut off the last lines of the log.
-            loop.remove_signal_handler(number)
-            signal.signal(number, signal.SIG_IGN)
-    return 0
 
 
 class Application:

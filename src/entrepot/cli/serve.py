@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import click
 
-from entrepot import app
+from entrepot import process
 from entrepot.cli.options import config_option
 from entrepot.config.kinds import meaning_of
 from entrepot.config.load import load_settings
@@ -82,5 +82,5 @@ def command(
     def load() -> Settings:
         return load_settings(file, os.environ, overrides)
 
-    serve: Serve = context.obj or app.serve
+    serve: Serve = context.obj or process.serve
     context.exit(serve(load(), load))
