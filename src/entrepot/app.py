@@ -48,6 +48,7 @@ from entrepot.jobs.board import Board
 from entrepot.jobs.clock import SystemClock
 from entrepot.jobs.lag import sample_lag
 from entrepot.jobs.upkeep import Upkeep
+from entrepot.metadata.failures import MetadataLocked
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.policy.routing import UpstreamTable
@@ -332,6 +333,8 @@ def _open_metadata(folder: Path) -> SqlMetadata:
         return SqlMetadata.visit(path)
     try:
         metadata = SqlMetadata.open(path)
+    except MetadataLocked:  # More room is of no use then.
+        raise
     except MetadataFailed:
         if not ballast.throw_off():
             raise

@@ -2,9 +2,11 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sqlite3
 import ssl
 import subprocess
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,7 @@ from entrepot import app
 from entrepot.app import Application
 from entrepot.config.schema import LogSettings, Settings, TlsSettings, UpstreamSettings
 from entrepot.errors import EntrepotError, MetadataFailed, SettingsInvalid
-from entrepot.metadata import schema
+from entrepot.metadata import database, schema
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
 from entrepot.storage.layout import blob_path
@@ -150,6 +152,18 @@ def test_a_key_with_a_passphrase_is_refused_without_a_question(
     _certify(tls, "locked", "secret")
     with pytest.raises(SettingsInvalid, match="passphrase: give it without one"):
         Application(msgspec.structs.replace(settings, tls=tls), tmp_path)
+
+
+async def test_a_database_that_is_locked_ends_the_start_and_costs_no_ballast(
+    settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database, "_BUSY_SECONDS", 0.01)
+    await Application(settings, tmp_path).stop()
+    with closing(sqlite3.connect(tmp_path / "entrepot.db", isolation_level=None)) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(MetadataFailed, match="locked by another process"):
+            Application(settings, tmp_path)
+    assert (tmp_path / "entrepot.ballast").exists()
 
 
 async def test_a_busy_port_is_a_failure_but_no_wrong_setting(settings: Settings, tmp_path: Path) -> None:

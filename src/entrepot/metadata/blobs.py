@@ -27,6 +27,7 @@ from entrepot.ports.metadata import KnownBlob, Use
 __all__ = ["SqlBlobIndex", "column_size"]
 
 _LARGEST_INTEGER = 2**63 - 1
+_PATIENCE = 30.0  # Nobody waits for uses to be counted, and there may be many.
 
 _BLOB = (
     select(schema.repository_blobs.c.size)
@@ -98,4 +99,4 @@ class SqlBlobIndex:
 
     async def record_uses(self, uses: Sequence[Use]) -> None:
         if uses:
-            await self._database.change(lambda connection: count_uses(connection, uses))
+            await self._database.note(lambda connection: count_uses(connection, uses), _PATIENCE)

@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from entrepot.errors import MetadataFailed
 from entrepot.metadata.failures import FOREIGN_FAILURES, MetadataDamaged, translate, translated
+from entrepot.metadata.locks import Locks
 from entrepot.metadata.revision import bring_up_to_date
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.telemetry.log import log
@@ -66,6 +67,7 @@ class Database:
         self._surveyor = ThreadPoolExecutor(max_workers=1, thread_name_prefix="survey")
         self._room = asyncio.Semaphore(_MOST_QUEUED)
         self._is_stuck = False
+        self._locks = Locks(path)
         self._damaged = False
 
     @classmethod
@@ -128,15 +130,21 @@ class Database:
         """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done.
 
         So does one that has waited for ``within`` seconds, thirty if not given, and is told of a failure.
+        Where that is because another process locks the file, it is not done: nobody waits for it any more.
         """
-        return await self._submit(partial(self._execute, change), within)
+        patience = _LONGEST_WAIT if within is None else within
+        seconds = min(patience, _MOMENT) if self._locks.is_held else patience
+        return await self._submit(partial(self._execute, change), seconds)
 
-    async def note(self, change: Change[None]) -> None:
-        """Do as ``change`` for somebody with an answer to give, who waits but a moment.
+    async def note(self, change: Change[None], within: float | None = None) -> None:
+        """Have the writer execute what is not to be lost: while the file is locked, it is kept for later.
 
+        ``within`` is how many seconds to wait, by default a moment, as there is an answer to give.
         While the writer is stuck, as it is where another process locks the file, nobody waits for it again.
         """
-        await self.change(change, 0.0 if self._is_stuck else _MOMENT)
+        seconds = _MOMENT if within is None else within
+        job = partial(self._execute, change, is_lasting=True)
+        await self._submit(job, 0.0 if self._is_stuck else seconds, is_lasting=True)
 
     async def execute(self, statement: Executable, row: dict[str, Any]) -> None:
         """Have the writer execute one statement."""
@@ -170,12 +178,14 @@ class Database:
         await self._submit(self._checkpoint)
 
     async def close(self) -> None:
-        """Finish the queued changes and leave one file, with no log beside it."""
+        """Finish the queued changes, unless the file is locked, and leave one file, with no log beside it."""
+        self._locks.end()
         if (checking := self._checking) is not None:
             checking.interrupt()
         self._surveyor.shutdown(wait=False, cancel_futures=True)
         await self._submit(self._finish)
         self._writer.shutdown(wait=False)
+        self._locks.tell_lost()
 
     def _connect(self) -> None:
         self._writing = self._engine.connect()
@@ -215,15 +225,22 @@ class Database:
             text = self._texts[statement] = str(statement.compile(dialect=self._dialect))
         return text
 
-    async def _submit(self, job: Callable[[], T], within: float | None = None) -> T:
-        seconds = _LONGEST_WAIT if within is None else within
+    async def _submit(
+        self, job: Callable[[], T], seconds: float = _LONGEST_WAIT, *, is_lasting: bool = False
+    ) -> T:
+        done: asyncio.Future[T] | None = None
         try:
             async with asyncio.timeout(seconds):
                 await self._room.acquire()
-                return await asyncio.shield(self._enqueue(job))
+                done = self._enqueue(job)
+                return await asyncio.shield(done)
         except TimeoutError:
             self._is_stuck = True
-            raise MetadataFailed(f"{self._path}: not written within {seconds:.0f} s") from None
+            is_kept = done is not None and (is_lasting or not (self._locks.is_held and done.cancel()))
+            outlook = "it is to be written later" if is_kept else "it is not kept to be written later"
+            cause = "another process locks it" if self._locks.is_held else "it is busy or locked"
+            failure = f"{self._path}: not written within {seconds:.0f} s, as {cause}; {outlook}"
+            raise MetadataFailed(failure) from None
 
     def _enqueue(self, job: Callable[[], T]) -> asyncio.Future[T]:
         try:
@@ -239,9 +256,9 @@ class Database:
         if not job.cancelled() and job.exception() is None:
             self._is_stuck = False
 
-    def _execute(self, change: Change[T]) -> T:
+    def _execute(self, change: Change[T], *, is_lasting: bool = False) -> T:
         try:
-            with self._writing.begin():
+            with self._locks.begin(self._writing, is_patient=is_lasting):
                 return change(self._writing)
         except FOREIGN_FAILURES as failure:
             raise self._noted(failure) from failure

@@ -11,7 +11,7 @@ from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from entrepot.errors import MetadataFailed
 
-__all__ = ["FOREIGN_FAILURES", "MetadataDamaged", "translate", "translated"]
+__all__ = ["FOREIGN_FAILURES", "MetadataDamaged", "MetadataLocked", "translate", "translated"]
 
 # The last two are values that the driver cannot bind: integers beyond 64 bits, lone surrogates.
 FOREIGN_FAILURES = (sqlite3.Error, SQLAlchemyError, OverflowError, UnicodeError)
@@ -19,11 +19,16 @@ FOREIGN_FAILURES = (sqlite3.Error, SQLAlchemyError, OverflowError, UnicodeError)
 # The second: no room to grow the shared memory beside the write-ahead log.
 _FULL = frozenset({sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE})
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB})
+_LOCKED = frozenset({sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED})
 _PRIMARY_CODE = 0xFF  # https://www.sqlite.org/rescode.html: an extended code ends in its primary one
 
 
 class MetadataDamaged(MetadataFailed):
     """The file is no sound database."""
+
+
+class MetadataLocked(MetadataFailed):
+    """Another process has the file locked, for longer than SQLite waits."""
 
 
 def translate(failure: Exception, path: Path) -> MetadataFailed:
@@ -35,6 +40,11 @@ def translate(failure: Exception, path: Path) -> MetadataFailed:
     if code & _PRIMARY_CODE in _DAMAGED:
         return MetadataDamaged(
             f"{path} is damaged: restart to begin a new one; content is then fetched again"
+        )
+    if code & _PRIMARY_CODE in _LOCKED:
+        return MetadataLocked(
+            f"{path} is locked by another process, a backup or somebody with sqlite3:"
+            f" `fuser {path}` tells which; end it, or wait for it"
         )
     return MetadataFailed(f"{path}: {cause}")
 

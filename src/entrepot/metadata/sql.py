@@ -33,7 +33,7 @@ class SqlMetadata(
         """Open or create the database at ``path``, in the newest schema.
 
         A file that cannot be opened is moved aside, with a warning.  Raises ``MetadataFailed`` where the
-        file cannot be used, has no room to grow, or is of a newer version.
+        file cannot be used, has no room to grow, is of a newer version, or is locked for five seconds.
         """
         return cls(Database.open(path))
 
