@@ -69,6 +69,7 @@ class Database:
         self._is_stuck = False
         self._locks = Locks(path)
         self._damaged = False
+        self._is_closed = False
 
     @classmethod
     def open(cls, path: Path) -> Self:
@@ -117,14 +118,12 @@ class Database:
         self, statement: Select[*tuple[Any, ...]], **parameters: str | int
     ) -> list[tuple[Any, ...]]:
         """Execute as ``find`` does a SELECT that may walk over much: beside the event loop."""
-        text, loop = self._text(statement), asyncio.get_running_loop()
+        job = partial(self._survey, self._text(statement), parameters)
         try:
             async with asyncio.timeout(_LONGEST_WAIT):
-                return await loop.run_in_executor(self._surveyor, self._survey, text, parameters)
+                return await self._hand_to(self._surveyor, job)
         except TimeoutError:
             raise MetadataFailed(f"{self._path}: not read within {_LONGEST_WAIT:.0f} s") from None
-        except RuntimeError as failure:
-            raise MetadataFailed(f"{self._path} is closed") from failure
 
     async def change(self, change: Change[T], within: float | None = None) -> T:
         """Have the writer execute ``change``; a caller that is cancelled leaves it queued, to be done.
@@ -179,13 +178,26 @@ class Database:
 
     async def close(self) -> None:
         """Finish the queued changes, unless the file is locked, and leave one file, with no log beside it."""
+        self._refuse_if_closed()
         self._locks.end()
         if (checking := self._checking) is not None:
             checking.interrupt()
+        try:
+            async with asyncio.timeout(_LONGEST_WAIT):
+                await self._room.acquire()  # Behind whatever waits for it already.
+                await asyncio.shield(self._end())
+        except TimeoutError:
+            raise MetadataFailed(f"{self._path}: not closed within {_LONGEST_WAIT:.0f} s") from None
+        finally:
+            self._locks.tell_lost()
+
+    def _end(self) -> asyncio.Future[None]:
+        """Take nothing more; finish behind what is queued."""
+        finishing = self._enqueue(self._finish)
+        self._is_closed = True
         self._surveyor.shutdown(wait=False, cancel_futures=True)
-        await self._submit(self._finish)
         self._writer.shutdown(wait=False)
-        self._locks.tell_lost()
+        return finishing
 
     def _connect(self) -> None:
         self._writing = self._engine.connect()
@@ -243,13 +255,25 @@ class Database:
             raise MetadataFailed(failure) from None
 
     def _enqueue(self, job: Callable[[], T]) -> asyncio.Future[T]:
+        """Queue a job that has got room; the database may have been closed while it waited for that."""
         try:
-            done = asyncio.get_running_loop().run_in_executor(self._writer, job)
-        except RuntimeError as failure:
+            done = self._hand_to(self._writer, job)
+        except MetadataFailed:
             self._room.release()
-            raise MetadataFailed(f"{self._path} is closed") from failure
+            raise
         done.add_done_callback(self._done)
         return done
+
+    def _hand_to(self, pool: ThreadPoolExecutor, job: Callable[[], T]) -> asyncio.Future[T]:
+        self._refuse_if_closed()
+        try:
+            return asyncio.get_running_loop().run_in_executor(pool, job)
+        except RuntimeError as failure:  # As where the system has no thread to give.
+            raise MetadataFailed(f"{self._path}: {failure}") from failure
+
+    def _refuse_if_closed(self) -> None:
+        if self._is_closed:
+            raise MetadataFailed(f"{self._path} is closed")
 
     def _done(self, job: asyncio.Future[Any]) -> None:
         self._room.release()

@@ -122,6 +122,40 @@ async def test_a_closed_database_says_so(path: Path) -> None:
         await metadata.forget_tag(ALPINE, "3")
 
 
+async def test_what_waits_for_room_is_done_before_the_database_closes_and_nothing_else_is(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    metadata._database._room = asyncio.Semaphore(1)
+    gate = Gate()
+    blocking = asyncio.create_task(metadata._database.change(gate))
+    waiting = asyncio.create_task(metadata.forget_tag(ALPINE, "3"))
+    await asyncio.to_thread(gate.entered.wait, PATIENCE)
+    closing = asyncio.create_task(metadata.close())
+    await _settle()
+    late = asyncio.create_task(metadata.forget_tag(ALPINE, "4"))
+    await _settle()
+    gate.open()
+    await asyncio.wait([blocking, waiting, closing])
+    assert [task.exception() for task in (blocking, waiting, closing)] == [None] * 3
+    with pytest.raises(MetadataFailed, match=f"^{path} is closed$"):
+        await late
+    with pytest.raises(MetadataFailed, match="closed"):
+        await metadata.close()
+
+
+async def test_where_the_system_has_no_thread_to_give_the_database_is_not_said_to_be_closed(
+    metadata: SqlMetadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(_thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", fail)
+        for ask in (metadata.forget_tag, metadata.held_tag):
+            with pytest.raises(MetadataFailed, match="new thread"):
+                await ask(ALPINE, "3")
+    await metadata.forget_tag(ALPINE, "3")
+
+
 async def test_a_cancelled_callers_change_is_still_made(path: Path, metadata: SqlMetadata) -> None:
     gate = Gate()
     blocking = asyncio.create_task(metadata._database.change(gate))
