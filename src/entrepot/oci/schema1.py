@@ -9,7 +9,7 @@ import msgspec
 
 from entrepot.oci.digest import Digest
 
-__all__ = ["names_manifest"]
+__all__ = ["name_of", "names_manifest"]
 
 
 class _Signature(msgspec.Struct):
@@ -35,6 +35,14 @@ def names_manifest(digest: Digest, content: bytes) -> bool:
         return True
     signed = _signed_part(content)
     return signed is not None and digest.names(signed)
+
+
+def name_of(content: bytes) -> Digest:
+    """Return the digest that registries give a manifest: of what is signed, where it is signed of schema 1.
+
+    Signatures may be made anew for each answer, so that the whole has another digest each time.
+    """
+    return Digest.of(_signed_part(content) or content)
 
 
 def _signed_part(content: bytes) -> bytes | None:

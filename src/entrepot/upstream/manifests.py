@@ -10,7 +10,7 @@ from entrepot.errors import ManifestNotHere, NotHere, Refused, UpstreamDown, Wro
 from entrepot.oci.digest import Digest, InvalidDigest
 from entrepot.oci.media_type import ACCEPT
 from entrepot.oci.reference import Reference, Tag
-from entrepot.oci.schema1 import names_manifest
+from entrepot.oci.schema1 import name_of, names_manifest
 from entrepot.ports.upstream import FetchedManifest, ManifestHead
 from entrepot.upstream.answers import content_length
 from entrepot.upstream.bodies import is_zipped, read_start, read_whole
@@ -103,7 +103,7 @@ def _own_digest(headers: Mapping[str, str], content: bytes, wish: Wish, endpoint
     """Name the content by itself, if something tells that it is whole: its length, or else its form."""
     if not {"content-length", "transfer-encoding"} & headers.keys() and not _is_json(content):
         raise UpstreamDown(f"{wish} at {endpoint.host} came without a length and may be cut short")
-    return Digest.of(content)
+    return name_of(content)
 
 
 def _is_json(content: bytes) -> bool:

@@ -6,7 +6,7 @@ from base64 import urlsafe_b64encode
 import pytest
 
 from entrepot.oci.digest import Digest
-from entrepot.oci.schema1 import names_manifest
+from entrepot.oci.schema1 import name_of, names_manifest
 
 PAYLOAD = b"""{
    "schemaVersion": 1,
@@ -42,6 +42,13 @@ def test_a_signed_one_is_named_by_what_is_signed() -> None:
     assert names_manifest(Digest.of(PAYLOAD), _sign())
     assert names_manifest(Digest.of(PAYLOAD, "sha512"), _sign())
     assert not names_manifest(Digest.of(PAYLOAD), _sign(PAYLOAD.replace(b"app", b"bad")))
+
+
+def test_its_name_is_that_of_what_is_signed_and_of_any_other_that_of_the_whole() -> None:
+    assert name_of(_sign()) == Digest.of(PAYLOAD)
+    newer = PAYLOAD.replace(b'"schemaVersion": 1', b'"schemaVersion": 2')
+    for content in (PAYLOAD, newer, _sign(newer), b"", b"\xff"):
+        assert name_of(content) == Digest.of(content)
 
 
 def test_nothing_can_be_added_to_a_manifest_of_another_schema() -> None:

@@ -69,14 +69,17 @@ async def test_a_digest_header_of_another_algorithm_is_kept(
     assert str((await upstream.get_manifest("app", TAG)).digest) == told
 
 
+@pytest.mark.parametrize("is_told", [True, False])
 @pytest.mark.parametrize("is_by_tag", [True, False])
 async def test_a_signed_manifest_of_schema_1_has_the_digest_of_what_is_signed(
-    registry: FakeRegistry, upstream: RegistryUpstream, *, is_by_tag: bool
+    registry: FakeRegistry, upstream: RegistryUpstream, *, is_by_tag: bool, is_told: bool
 ) -> None:
+    registry.behaviour.digest_header = is_told
     form = b64encode(b'{"formatLength":20,"formatTail":"Cn0"}')
     digest = Digest.of(b'{"schemaVersion":  1\n}')
     content = b'{"schemaVersion":  1,"signatures":[{"protected":"%b"}]\n}' % form
-    headers = {"Docker-Content-Digest": str(digest), "Content-Type": DOCKER_SCHEMA1_SIGNED}
+    headers = {"Content-Type": DOCKER_SCHEMA1_SIGNED}
+    headers |= {"Docker-Content-Digest": str(digest)} if is_told else {}
     registry.content.add_image("app", "1")
     registry.misbehave("manifest", Fault(status=200, body=content, headers=headers))
     fetched = await upstream.get_manifest("app", TAG if is_by_tag else digest)
