@@ -90,21 +90,13 @@ def resolve(
         # Said twice, where a client that sends ``ns`` is also pointed at a path per upstream, counts once.
         host, name = host or prefix, rest
     upstream = upstreams.named(host) if host else upstreams.hosted(host_header or "") or upstreams.default
-    if isinstance(upstream, NoSuchUpstream):
-        return upstream
-    if upstream == DOCKER_HUB and "/" not in name:
-        name = f"library/{name}"
-    try:
-        return Repository(upstream, check_name(name))
-    except InvalidName:
-        return NameInvalid(name)
+    return _repository(upstream, name)
 
 
 def resolve_named(name: str, upstreams: UpstreamTable) -> Repository | NoSuchUpstream | NameInvalid:
     """Find the repository that people mean: as in a pull, or as it is listed, behind its upstream's name."""
-    named, rest = split_upstream(name, upstreams)
-    is_own = named is not None and split_host(name)[0] is None
-    return resolve(named if is_own else None, None, None, rest if is_own else name, upstreams)
+    host, rest = split_upstream(name, upstreams)
+    return _repository(upstreams.named(host) if host else upstreams.default, rest)
 
 
 def split_upstream(name: str, upstreams: UpstreamTable) -> tuple[str | None, str]:
@@ -115,3 +107,14 @@ def split_upstream(name: str, upstreams: UpstreamTable) -> tuple[str | None, str
     host, rest = split_host(name)
     first, _, behind = name.partition("/")
     return (first, behind) if host is None and behind and first in upstreams.names else (host, rest)
+
+
+def _repository(upstream: str | NoSuchUpstream, name: str) -> Repository | NoSuchUpstream | NameInvalid:
+    if isinstance(upstream, NoSuchUpstream):
+        return upstream
+    if upstream == DOCKER_HUB and "/" not in name:
+        name = f"library/{name}"
+    try:
+        return Repository(upstream, check_name(name))
+    except InvalidName:
+        return NameInvalid(name)
