@@ -128,19 +128,14 @@ def _parameters_of(
     handler: BaseRouteHandler, application: Litestar, sources: tuple[str, ...]
 ) -> Iterator[_Parameter]:
     """Yield what the handler takes, itself or by what it depends on."""
-    models = [
-        model
-        for route in application.routes
-        if isinstance(route, HTTPRoute)
-        for own, model in route.route_handler_map.values()
-        if own is handler
-    ]
+    routes = (route for route in application.routes if isinstance(route, HTTPRoute))
+    known = (pair for route in routes for pair in route.route_handler_map.values())
+    model = next(model for own, model in known if own is handler)
     annotations = _annotations(handler)
-    for model in models[:1]:
-        for source in sources:
-            for one in getattr(model, f"expected_{source}_params"):
-                annotation = annotations[one.field_name]
-                yield _Parameter(one.field_alias, one.is_required, source == "header", annotation)
+    for source in sources:
+        for one in getattr(model, f"expected_{source}_params"):
+            annotation = annotations[one.field_name]
+            yield _Parameter(one.field_alias, one.is_required, source == "header", annotation)
 
 
 def _annotations(handler: BaseRouteHandler) -> dict[str, Any]:
