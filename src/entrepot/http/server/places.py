@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Protocol
 
 __all__ = ["Guest", "Places"]
@@ -61,10 +60,7 @@ class Places:
         A client that keeps a connection for later makes another when it needs it.
         """
         if self._waiting:
-            idle = sorted(_long_idle(self._seated, now), key=lambda guest: -guest.idle_for(now))
-            for guest in idle[: len(self._waiting)]:
+            seconds = {guest: guest.idle_for(now) for guest in self._seated}
+            idle = (guest for guest in seconds if seconds[guest] >= _LONG_IDLE)
+            for guest in sorted(idle, key=seconds.__getitem__, reverse=True)[: len(self._waiting)]:
                 guest.drain()
-
-
-def _long_idle(guests: Iterable[Guest], now: float) -> list[Guest]:
-    return [guest for guest in guests if guest.idle_for(now) >= _LONG_IDLE]
