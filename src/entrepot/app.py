@@ -129,7 +129,8 @@ class Application:
         self._audit = self._build_audit(settings, lines)
         self._jobs = self._build_jobs()
         self._events = events or Events()
-        self._tls = server_context(settings.tls)
+        tls = settings.tls
+        self._tls = None if tls is None else server_context(tls.certificate, tls.key)
         self._face = self._build_face()
         limits, refused = Limits.of_process(), lambda refusal: self._metrics.refusals(refusal.status).inc()
         self._server = Server(
@@ -225,7 +226,9 @@ class Application:
         if self._tls is None or files is None:
             return
         try:
-            server_context(files)  # A pair that does not fit would cost the live context its key.
+            server_context(
+                files.certificate, files.key
+            )  # A pair that does not fit would cost the live context its key.
             load_pair(self._tls, files.certificate, files.key)
         except EntrepotError as failure:
             log.error("certificate_refused", reason=str(failure))

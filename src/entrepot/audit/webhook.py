@@ -14,6 +14,8 @@ import msgspec
 
 from entrepot.audit.forward import Batch
 from entrepot.audit.messages import Webhook
+from entrepot.config.certificates import load_authorities
+from entrepot.errors import SettingsInvalid
 from entrepot.telemetry.post import Poster
 
 __all__ = ["WebhookTarget"]
@@ -67,7 +69,10 @@ class WebhookTarget:
         context = None
         if self._webhook.ca_file is not None:
             context = ssl.create_default_context()
-            _load_authorities(context, self._webhook.ca_file)
+            try:
+                load_authorities(context, self._webhook.ca_file)
+            except SettingsInvalid as failure:
+                raise OSError(str(failure)) from failure
         return Poster(self._webhook.url, headers, context)
 
     def _parts(self, batch: Batch) -> Iterator[str]:
@@ -96,13 +101,6 @@ class WebhookTarget:
             f'"specversion":"1.0","source":{self._source},"type":"entrepot.{head.event}"'
             f',"time":{_as_json(head.time)},{named}"id":"{file}:'
         )
-
-
-def _load_authorities(context: ssl.SSLContext, file: str) -> None:
-    try:
-        context.load_verify_locations(file)
-    except OSError as failure:  # ssl.SSLError is one.
-        raise OSError(f"{file} is no PEM file of certificates: {failure.strerror}") from failure
 
 
 def _heads(batch: Batch) -> Sequence[_Head | None]:

@@ -1,22 +1,22 @@
-"""Reads certificates and keys: alike where settings are checked and where they come to use."""
+"""Reads certificates and keys: alike where settings are checked and where they come to use.
+
+The process that forwards audit lines is to be small, so that nothing here knows the settings.
+"""
 
 from __future__ import annotations
 
 import ssl
 from typing import NoReturn
 
-from entrepot.config.schema import TlsSettings
 from entrepot.errors import SettingsInvalid
 
 __all__ = ["load_authorities", "load_pair", "server_context"]
 
 
-def server_context(settings: TlsSettings | None) -> ssl.SSLContext | None:
+def server_context(certificate: str, key: str) -> ssl.SSLContext:
     """Make the context to serve HTTPS with; raise ``SettingsInvalid`` where the files are no pair."""
-    if settings is None:
-        return None
     context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    load_pair(context, settings.certificate, settings.key)
+    load_pair(context, certificate, key)
     return context
 
 
