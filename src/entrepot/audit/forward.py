@@ -126,24 +126,31 @@ class Forwarder:
                 self._remember(lines)
 
     def _next_batch(self) -> Batch | None:
-        """Return the lines that come next; ``None`` if there are none yet."""
+        """Return the lines that come next; ``None`` if there are none yet.
+
+        Tell of files that were removed before they were sent: once, however many follow each other.
+        """
+        lost_from = ""
         if self._place.name:
             with suppress(FileNotFoundError):  # To list all files would cost more than to read of one.
                 if batch := _batch_at(self._folder, self._place):
                     return batch
-        for path in self._ahead():
-            if path.name != self._place.name:
-                self._place = Place(path.name, 0)
-            if batch := _batch_at(self._folder, self._place):
+        ahead = [path.name for path in audit_files(self._folder) if path.name >= self._place.name]
+        if self._place.name not in ("", *ahead):
+            lost_from = self._place.name
+        for name in ahead:
+            place = self._place if name == self._place.name else Place(name, 0)
+            try:
+                batch = _batch_at(self._folder, place)
+            except FileNotFoundError:  # Since it was listed.
+                lost_from = lost_from or name
+                continue
+            if lost_from:
+                self._report(Report(self._name, lost_from=lost_from))
+            lost_from, self._place = "", place
+            if batch:
                 return batch
         return None
-
-    def _ahead(self) -> list[Path]:
-        """Return the files from where it is; tell of those that were removed before they were sent."""
-        ahead = [path for path in audit_files(self._folder) if path.name >= self._place.name]
-        if ahead and self._place.name and ahead[0].name != self._place.name:
-            self._report(Report(self._name, lost_from=self._place.name))
-        return ahead
 
     def _remembered(self) -> Place:
         """Return where it was; at first, and where that cannot be told, the oldest line there is."""

@@ -139,6 +139,38 @@ def test_what_is_not_kept_any_longer_is_lost_and_reported(
     assert [report.lost_from for report in reports if not report.sent] == [removed[0].name]
 
 
+@pytest.mark.parametrize("is_first_gone", [True, False])
+def test_what_is_removed_when_it_was_about_to_be_read_is_one_loss_and_no_failure(
+    files: AuditFiles,
+    collector: Collector,
+    begin: Callable[[], Forwarder],
+    tmp_path: Path,
+    reports: list[Report],
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+    is_first_gone: bool,
+) -> None:
+    first = _append(files, range(2))
+    forwarder = begin()
+    _got(collector, first)
+    forwarder.close()
+    _append(files, range(2, 6))
+    sent, next_one, _ = audit_files(tmp_path)
+    if is_first_gone:
+        sent.unlink()
+
+    def listed(folder: Path) -> list[Path]:
+        found = audit_files(folder)
+        next_one.unlink(missing_ok=True)
+        return found
+
+    monkeypatch.setattr(forward, "audit_files", listed)
+    begin()
+    _got(collector, [*first, b"line 4", b"line 5"])
+    lost = sent if is_first_gone else next_one
+    assert [report for report in reports if not report.sent] == [Report("webhook", lost_from=lost.name)]
+
+
 def test_a_line_is_sent_when_all_of_it_is_there(
     files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder], tmp_path: Path
 ) -> None:

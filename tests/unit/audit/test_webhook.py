@@ -139,7 +139,9 @@ def test_authorities_that_are_renewed_are_trusted_from_then_on(
     authorities = tmp_path / "authorities.pem"
     url = receiver.url.replace("http:", "https:")
     target = WebhookTarget(Webhook(url, ca_file=str(authorities)))
-    with pytest.raises(OSError, match=f"{authorities} is no PEM file of certificates: no such file or directory"):
+    with pytest.raises(
+        OSError, match=f"{authorities} is no PEM file of certificates: no such file or directory"
+    ):
         target.send(_batch(*lines))
     shutil.copy(other.certificate, authorities)
     with pytest.raises(ssl.SSLCertVerificationError):
