@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
+from typing import NamedTuple
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.engine.scrub import Scrub
@@ -17,18 +18,26 @@ from entrepot.storage.lock import holder_of
 from entrepot.telemetry.metrics import Metrics
 from entrepot.upstream.registry import RegistryUpstream
 
-__all__ = ["holder_of", "scrubbing", "trying"]
+__all__ = ["Kept", "holder_of", "scrubbing", "trying"]
+
+
+class Kept(NamedTuple):
+    """``size`` is in bytes, ``upstreams`` are the names of those that content is of."""
+
+    scrub: Scrub
+    size: int
+    upstreams: list[str]
 
 
 @asynccontextmanager
-async def scrubbing(folder: Path, pace: Pace) -> AsyncGenerator[tuple[Scrub, int]]:
-    """Open the content of a folder to be scrubbed, though a server may run on it; tell its size in bytes."""
+async def scrubbing(folder: Path, pace: Pace) -> AsyncGenerator[Kept]:
+    """Open the content of a folder to be scrubbed, though a server may run on it."""
     async with AsyncExitStack() as ending:
         store = FilesystemBlobs(folder)
         ending.callback(store.close)
         metadata = SqlMetadata.visit(folder / "entrepot.db")
         ending.push_async_callback(metadata.close)
-        yield Scrub(store, metadata, pace), metadata.stored_bytes()
+        yield Kept(Scrub(store, metadata, pace), metadata.stored_bytes(), metadata.upstreams())
 
 
 @asynccontextmanager

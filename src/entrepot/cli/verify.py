@@ -118,9 +118,11 @@ async def _opened(data: str | None, server: dict[str, Any], pace: Pace) -> Async
         yield _Opened(RemoteScrub(api, pace), None, lambda text: _named(text, upstreams_of(api)))
         return
     settings = load_settings(server["file"], os.environ, {} if data is None else {"data": data})
-    async with scrubbing(_folder(settings), pace) as (local, size):
-        upstreams = UpstreamTable.build(settings.upstreams, {}, settings.default_upstream)
-        yield _Opened(local, size, partial(_named, upstreams=upstreams))
+    async with scrubbing(_folder(settings), pace) as kept:
+        # Those that only options of ``serve`` named are known by what is kept of them.
+        known = dict.fromkeys([*settings.upstreams, *kept.upstreams])
+        upstreams = UpstreamTable.build(known, {}, settings.default_upstream)
+        yield _Opened(kept.scrub, kept.size, partial(_named, upstreams=upstreams))
 
 
 def _folder(settings: Settings) -> Path:

@@ -31,6 +31,7 @@ _CONTENT = select(schema.manifest_contents.c.content).where(
     schema.manifest_contents.c.manifest_digest == bindparam("digest")
 )
 _STORED_BYTES = select(func.sum(schema.blobs.c.size))
+_UPSTREAMS = select(schema.repositories.c.upstream).distinct().order_by(schema.repositories.c.upstream)
 _FORGET_MANIFEST = delete(schema.manifests).where(schema.manifests.c.digest == bindparam("forgotten"))
 
 
@@ -58,6 +59,9 @@ class SqlContents:
 
     def stored_bytes(self) -> int:
         return self._database.find(_STORED_BYTES)[0][0] or 0
+
+    def upstreams(self) -> list[str]:
+        return [name for (name,) in self._database.find(_UPSTREAMS)]
 
     def _digests(
         self, page: Select[tuple[str]], after: Digest | None, limit: int, **names: str

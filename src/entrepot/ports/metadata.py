@@ -146,6 +146,10 @@ class Contents(Protocol):
         """Return the sum of the sizes of all blobs that are recorded as stored."""
         ...
 
+    def upstreams(self) -> list[str]:
+        """Return the names of those that something is known of, be they configured or not."""
+        ...
+
 
 class Listings(Protocol):
     def repositories(self, upstream: str | None, after: str, limit: int) -> list[str]:

@@ -276,6 +276,13 @@ class ContentsContract:
         await metadata.record_stored(CONFIG, 6, 1.0)
         assert metadata.stored_bytes() == (5 << 40) + 6
 
+    async def test_upstreams_are_known_by_what_is_known_of_them(self, metadata: Metadata) -> None:
+        assert metadata.upstreams() == []
+        await metadata.confirm_blob(Repository("quay.io", "app"), LAYER, None)
+        for repository in (ALPINE, BUSYBOX):
+            await metadata.record_manifest(repository, MANIFEST, LINKS, 1.0)
+        assert metadata.upstreams() == ["docker.io", "quay.io"]
+
 
 class ListingsContract:
     """Mix into a test class that has a ``metadata`` fixture."""

@@ -93,6 +93,20 @@ def test_only_what_is_named_is_read(verify: Verify, data: Path, target: str, sum
     assert (result.exit_code, result.stdout.partition(":")[0]) == (0, summary)
 
 
+@pytest.mark.parametrize("target", ["hub/app", "HUB.test:5000/app"])
+def test_an_upstream_that_no_configuration_names_is_known_by_what_is_kept_of_it(
+    verify: Verify, data: Path, target: str
+) -> None:
+    async def keep() -> None:
+        metadata = SqlMetadata.open(data / "entrepot.db")
+        for upstream in ("hub", "hub.test:5000"):
+            await metadata.confirm_blob(Repository(upstream, "app"), BLOB, 4)
+        await metadata.close()
+
+    asyncio.run(keep())
+    assert verify(target).stdout == "1 blob, 0 manifests, 4 bytes: nothing wrong; 0 failed\n"
+
+
 @pytest.mark.parametrize("target", ["quay.io/absent/thing", str(Digest.of(b"absent"))])
 def test_what_is_not_there_is_a_failure(verify: Verify, target: str) -> None:
     result = verify(target)
