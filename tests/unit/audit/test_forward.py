@@ -16,9 +16,10 @@ from entrepot.testing.waiting import PATIENCE, wait_until
 
 
 class Collector:
-    """Takes lines unless it is down; ``lines`` is what it has taken."""
+    """Takes lines unless it is down, or has taken as many as it hangs behind; ``lines`` are those taken."""
 
-    def __init__(self) -> None:
+    def __init__(self, hangs_behind: int | None = None) -> None:
+        self.hangs_behind = hangs_behind
         self.lines: list[bytes] = []
         self.refused = 0
         self.is_down = False
@@ -27,6 +28,8 @@ class Collector:
         self.hangs.set()
 
     def send(self, batch: Batch) -> None:
+        if len(self.lines) == self.hangs_behind:
+            self.hangs.clear()
         assert self.hangs.wait(PATIENCE)
         if self.is_down:
             self.refused += 1
@@ -103,6 +106,28 @@ def test_a_restart_goes_on_where_it_was(
     second = _append(files, range(5, 9))
     begin()
     _got(collector, first + second)
+
+
+def test_after_a_sudden_end_no_more_than_fifteen_batches_come_twice(
+    files: AuditFiles,
+    begin: Callable[[], Forwarder],
+    collector: Collector,
+    reports: list[Report],
+    tmp_path: Path,
+    *,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(forward, "_BATCH_BYTES", 1)  # So that each line is one.
+    collector.hangs_behind = 2 * 16 + 15
+    lines = _append(files, range(50))
+    begin()
+    wait_until(lambda: not collector.hangs.is_set(), "the last moment before the end")
+    assert reports == [Report("webhook", sent=16)] * 2
+    assert collector.lines == lines[: 2 * 16 + 15]
+    after = Collector()
+    next_one = Forwarder("webhook", tmp_path, after, lambda _report: None)
+    _got(after, lines[2 * 16 :])
+    next_one.close()
 
 
 def test_what_a_target_refuses_is_sent_when_it_is_back_and_each_attempt_is_reported(

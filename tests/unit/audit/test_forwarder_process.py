@@ -251,6 +251,25 @@ def test_one_that_cannot_be_started_is_told_and_tried_again(
     assert told[0]["reason"] == "No such file or directory"
 
 
+def test_a_close_lets_it_end_by_itself_and_hears_its_last_report(
+    begin: Callable[[Order], ForwarderProcess],
+    order: Order,
+    monkeypatch: pytest.MonkeyPatch,
+    metrics: Metrics,
+) -> None:
+    report = '{"target":"syslog","sent":7}'
+    until_the_end = f"import sys; sys.stdin.read(); print({report!r})"
+    monkeypatch.setattr(forwarder_process, "_COMMAND", [sys.executable, "-c", until_the_end])
+    monkeypatch.setattr(forwarder_process, "_LONGEST_CLOSE", PATIENCE / 4)
+    before = children(os.getpid())
+    process = begin(order)
+    _the_one_begun_after(before)
+    with capture_logs() as told:
+        process.close()
+    assert _count(metrics, "forwarded_lines") == 7
+    assert told == []
+
+
 def test_one_that_hangs_does_not_outlive_the_close(
     begin: Callable[[Order], ForwarderProcess], order: Order, monkeypatch: pytest.MonkeyPatch
 ) -> None:
