@@ -17,10 +17,9 @@ from entrepot.engine.budget import Budget
 from entrepot.engine.fetch import Fetch, Receive, Source, download
 from entrepot.engine.landing import Landing
 from entrepot.engine.ledger import Claim
-from entrepot.engine.passthrough import NoSpool, checked
+from entrepot.engine.passthrough import NoSpool, PassThrough
 from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.plan import plan_fetch, unclaimed
-from entrepot.engine.relay import Relays
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.verification import names_prefix, verify
 from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongContent
@@ -80,7 +79,7 @@ class Fill:
         self._wants_whole = False
         self._honours_range = True
         self._is_storing = not isinstance(spool, NoSpool)
-        self._relays = Relays(self._rest, parts.tasks, str(self.digest))
+        self._passed = PassThrough(self.sources, spool, self._note_answer, parts.tasks, parts.clock)
         self._verifier = parts.tasks.spawn(self._verify(), f"verify {self.digest}")
 
     @property
@@ -147,7 +146,7 @@ class Fill:
             await self._changed.wait()
         else:
             return
-        async with aclosing(self._pass_through(position, stop, is_checked=is_held)) as rest:
+        async with aclosing(self._passed.read(position, self._end(stop), is_checked=is_held)) as rest:
             async for chunk in rest:
                 yield chunk
 
@@ -314,31 +313,6 @@ class Fill:
         self._failure = failure
         self._failures += 1
         self.is_confirmed = any(other.is_open for other in self._fetches if other is not fetch)
-
-    async def _pass_through(self, start: int, stop: int | None, *, is_checked: bool) -> AsyncGenerator[bytes]:
-        """Serve the rest from a download that is kept nowhere."""
-        chunks = self._relays.read(start, self._end(stop))
-        if is_checked:
-            hasher = self.digest.hasher()
-            await self._spool.feed(hasher, 0, start)
-            chunks = checked(chunks, hasher, self.digest)
-        async with aclosing(chunks):
-            async for chunk in chunks:
-                yield chunk
-
-    async def _rest(self, position: int, stop: int | None) -> AsyncGenerator[bytes]:
-        fetch = Fetch(position, stop)
-        async with aclosing(download(fetch, self.sources, self._passing, self._parts.clock)) as chunks:
-            async for chunk in chunks:
-                # An upstream that does not honour Range sends again what the readers have.
-                behind = max(0, position - fetch.cursor)
-                if behind < len(chunk):
-                    yield chunk[behind:]
-                    position = fetch.cursor + len(chunk)
-
-    async def _passing(self, fetch: Fetch, stream: BlobStream) -> None:
-        self._note_answer(fetch, stream)
-        fetch.cursor = stream.start
 
     def _note_answer(self, fetch: Fetch, stream: BlobStream) -> None:
         if stream.start > fetch.cursor:
