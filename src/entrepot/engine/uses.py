@@ -38,7 +38,7 @@ class Uses:
         return digest in self._noted or digest in self._leaving
 
     async def flush(self, is_coming: Callable[[Digest], bool] = lambda _digest: False) -> Report:
-        """Record what was noted; what cannot be recorded is dropped, for it is only statistics.
+        """Record what was noted; what cannot be recorded, now or later, is dropped: it is only statistics.
 
         Uses of what ``is_coming`` are kept for later: it is not recorded as stored yet.
         """
@@ -52,10 +52,13 @@ class Uses:
                 self._leaving = {}
 
     async def _record(self, uses: list[Use]) -> Report:
-        try:
-            for first in range(0, len(uses), _BATCH):
-                await self._index.record_uses(uses[first : first + _BATCH])
-        except MetadataFailed as failure:
-            log.warning("uses_not_recorded", count=len(uses), reason=str(failure))
-            return Report(failure=str(failure))
-        return Report({"recorded": len(uses)})
+        reason, missed = None, 0
+        for first in range(0, len(uses), _BATCH):
+            batch = uses[first : first + _BATCH]
+            try:
+                await self._index.record_uses(batch)
+            except MetadataFailed as failure:
+                reason, missed = str(failure), missed + len(batch)
+        if reason is not None:
+            log.warning("uses_not_recorded", count=missed, reason=reason)
+        return Report({"recorded": len(uses) - missed}, failure=reason)
