@@ -215,7 +215,7 @@ async def test_whoever_has_an_answer_to_give_waits_but_once_for_a_writer_that_is
     monkeypatch.setattr(database_module, "_MOMENT", 0.0)
     gate = Gate()
     blocking = asyncio.create_task(metadata._database.change(gate))
-    with pytest.raises(MetadataFailed, match="not written within"):
+    with pytest.raises(MetadataFailed, match="not written within 0 s, as it is busy or locked"):
         await metadata.record_tag(ALPINE, "first", DIGEST, 1.0)
     monkeypatch.setattr(database_module, "_MOMENT", PATIENCE)
     async with asyncio.timeout(PATIENCE / 2):

@@ -60,10 +60,12 @@ async def test_what_is_noted_while_the_file_is_locked_is_written_when_it_no_long
         other.execute("ROLLBACK")
         await until(lambda: metadata.tag(ALPINE, "third"), "it is written")
         await until(lambda: len(_told(logs)) > 1, "the end of the lock is noticed")
-    assert said[0] == f"{path}: not written within 0 s, as it is busy or locked; it is to be written later"
-    assert (
-        said[2] == f"{path}: not written within 0 s, as another process locks it; it is to be written later"
-    )
+    begin, end = f"{path}: not written within 0 s, as ", "; it is to be written later"
+    # Whether the lock is noticed before the first is told depends on the machine.
+    assert said[0] in {
+        f"{begin}{cause}{end}" for cause in ("it is busy or locked", "another process locks it")
+    }
+    assert said[2] == f"{begin}another process locks it{end}"
     assert all(metadata.tag(ALPINE, tag) for tag in ("first", "second", "third"))
     assert _told(logs) == ["metadata_locked", "metadata_unlocked"]
     assert f"fuser {path}" in logs[0]["advice"]
