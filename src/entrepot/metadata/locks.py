@@ -33,10 +33,13 @@ class Locks:
             try:
                 transaction = connection.begin()
             except FOREIGN_FAILURES as failure:
-                if not self._is_lock(failure) or not is_patient:
+                if not self._is_lock(failure):
                     raise
-                if self._ending.wait(_PAUSE):
-                    self._give_up(connection)
+                is_over = self._ending.wait(_PAUSE if is_patient else 0.0)
+                if is_over:
+                    _hurry(connection)
+                    self._lost += is_patient
+                if is_over or not is_patient:
                     raise
             else:
                 self._granted()
@@ -61,12 +64,13 @@ class Locks:
             log.warning("metadata_locked", path=str(self._path), advice=advice)
         return True
 
-    def _give_up(self, connection: Connection) -> None:
-        self._lost += 1
-        driver: Any = connection.connection.driver_connection
-        driver.execute("PRAGMA busy_timeout = 0")  # The others are tried once, and do not wait.
-
     def _granted(self) -> None:
         if self.is_held:
             self.is_held = False
             log.info("metadata_unlocked", path=str(self._path))
+
+
+def _hurry(connection: Connection) -> None:
+    """Have what comes next be tried once, without SQLite's own patience."""
+    driver: Any = connection.connection.driver_connection
+    driver.execute("PRAGMA busy_timeout = 0")

@@ -116,16 +116,19 @@ async def test_what_somebody_asked_for_and_was_refused_for_a_lock_is_not_done_la
 
 
 @pytest.mark.usefixtures("impatient")
-async def test_an_end_waits_for_no_lock_and_tells_what_is_lost(path: Path, other: sqlite3.Connection) -> None:
+async def test_an_end_waits_for_a_lock_no_more_than_once_and_tells_what_is_lost(
+    path: Path, other: sqlite3.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(database_module, "_BUSY_SECONDS", 0.2)
     metadata = SqlMetadata.open(path)
     other.execute("BEGIN IMMEDIATE")
-    for tag in ("first", "second", "third"):
-        await _note(metadata, tag)
+    for number in range(400):
+        await _note(metadata, str(number))
     with capture_logs() as logs:
         async with asyncio.timeout(PATIENCE / 2):
             await metadata.close()
     (lost,) = [line for line in logs if line["event"] == "changes_lost"]
-    assert (lost["count"], lost["path"]) == (3, str(path))
+    assert (lost["count"], lost["path"]) == (400, str(path))
 
 
 @pytest.mark.usefixtures("impatient")
