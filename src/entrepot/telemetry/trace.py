@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from enum import IntEnum
+from math import inf
 
 from msgspec import Struct
 
@@ -23,8 +24,6 @@ _TRACEPARENT = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})([0-9a-f]{16})-([0-9a-f]{2})(?:-.*)?"
 )
 _SAMPLED = 1
-_SECOND = 1_000_000_000
-"""In nanoseconds."""
 _MOST_LOOKED_AT = 1000
 """Requests a second that may turn out to have something to tell: looking at each slows hits by 3 %."""
 
@@ -101,13 +100,21 @@ class Tracing:
     others share, is told as that request's.
     """
 
-    def __init__(self, chance: Callable[[], float] = random.random) -> None:
+    def __init__(
+        self,
+        chance: Callable[[], float] = random.random,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.is_on = False
         self._sink: Sink | None = None
         self._share = 1.0
         self._chance = chance
+        self._monotonic = monotonic
         self._plain_a_second = 0
-        self._second_ends = self._looked_at_left = self._plain_left = 0
+        self._looked_at_left = self._plain_left = 0
+        self._second_ends = 0.0
+        self.quiet_until = 0.0
+        """Until then nothing is told of a request that has nothing to tell; in seconds of ``monotonic``."""
         self.dropped: Callable[[int], object] = lambda _spans: None
         """Told how many spans no collector took."""
         self._current: ContextVar[Root | None] = ContextVar("request", default=None)
@@ -120,7 +127,8 @@ class Tracing:
         self._sink, self.is_on = sink, sink is not None
         self._share = share
         self._plain_a_second = plain_a_second
-        self._second_ends = 0
+        self._second_ends = 0.0
+        self.quiet_until = 0.0 if share > 0 and plain_a_second > 0 else inf
 
     def begin_request(self, traceparent: str | None) -> Root | None:
         """Begin a request; ``traceparent`` is its sender's (W3C Trace Context, 3.2)."""
@@ -130,7 +138,7 @@ class Tracing:
             if parent is not None:
                 root = _asked_for(parent, self._sink)
             elif self._share == 1.0 or self._chance() < self._share:
-                root = self._looked_at(time.time_ns(), self._sink)
+                root = self._looked_at(self._monotonic(), self._sink)
         if root is not None or self._current.get() is not None:
             self._current.set(root)
         return root
@@ -153,15 +161,17 @@ class Tracing:
         root = self._current.get()
         return None if root is None or self._sink is None else root.within(name, kind)
 
-    def _looked_at(self, now: int, sink: Sink) -> Root | None:
+    def _looked_at(self, now: float, sink: Sink) -> Root | None:
         """Return the root of one more request, unless there were many in this second."""
-        if not self._second_ends - _SECOND <= now < self._second_ends:
-            self._second_ends = now + _SECOND
+        if now >= self._second_ends:
+            self._second_ends = now + 1.0
             self._looked_at_left, self._plain_left = _MOST_LOOKED_AT, self._plain_a_second
         if self._looked_at_left == 0:
             return None
         self._looked_at_left -= 1
-        return Root(sink, now)
+        if self._looked_at_left == 0 or self._plain_left == 0:
+            self.quiet_until = self._second_ends
+        return Root(sink, time.time_ns())
 
     @contextmanager
     def span(self, name: str, kind: Kind = Kind.INTERNAL, **attributes: Value) -> Iterator[Span | None]:

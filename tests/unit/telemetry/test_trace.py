@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Iterator
+from math import inf
+from typing import Any
 
 import pytest
 
@@ -18,7 +19,8 @@ class Traced(Tracing):
 
     def __init__(self, share: float = 1.0, plain_a_second: int = 100) -> None:
         chances = iter([0.25, 0.75] * 10)
-        super().__init__(lambda: next(chances))
+        self.time = 0.0
+        super().__init__(lambda: next(chances), lambda: self.time)
         self.ended: list[Span] = []
         self.configure(self.ended.append, share, plain_a_second)
 
@@ -107,32 +109,41 @@ async def test_work_belongs_to_the_request_that_began_it_though_it_outlives_it()
     assert first_work.begun_at <= first_work.ended_at
 
 
-@pytest.fixture
-def passing(monkeypatch: pytest.MonkeyPatch) -> Iterator[float]:
-    """The moments of some requests, in seconds, each of which is the time while it is handed out."""
-    moments = (1.1, 1.2, 1.9, 2.05, 2.15, 2.2, 7.5, 3.0, 3.1, 3.2)
-
-    def pass_by() -> Iterator[float]:
-        for moment in moments:
-            monkeypatch.setattr(time, "time_ns", lambda now=moment: int(now * 1e9))
-            yield moment
-
-    return pass_by()
+def passing(tracing: Traced) -> Iterator[float]:
+    """Yield the moments of some requests, in seconds, each of which is the time while it is handed out."""
+    for tracing.time in (1.1, 1.2, 1.9, 2.05, 2.15, 2.2, 7.5, 8.5, 8.6, 8.7):
+        yield tracing.time
 
 
-def test_of_those_that_waited_for_nothing_so_many_a_second_are_told(passing: Iterator[float]) -> None:
+def test_of_those_that_waited_for_nothing_so_many_a_second_are_told() -> None:
     tracing = Traced(plain_a_second=2)
-    told = [moment for moment in passing if tracing.end(tracing.begun()) is not None]
-    assert told == [1.1, 1.2, 2.15, 2.2, 7.5, 3.0, 3.1]
+    told = [moment for moment in passing(tracing) if tracing.end(tracing.begun()) is not None]
+    assert told == [1.1, 1.2, 2.15, 2.2, 7.5, 8.5, 8.6]
 
 
-def test_of_very_many_so_many_a_second_are_looked_at(
-    passing: Iterator[float], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_while_it_is_quiet_none_of_them_is_told() -> None:
+    tracing = Traced(plain_a_second=2)
+    quiet = []
+    for moment in passing(tracing):
+        if moment < tracing.quiet_until:
+            quiet.append(moment)
+            assert tracing.end(tracing.begun()) is None
+        else:
+            tracing.end(tracing.begun())
+    assert quiet == [2.05]
+
+
+@pytest.mark.parametrize("never", [{"share": 0.0}, {"plain_a_second": 0}])
+def test_it_is_always_quiet_where_none_is_to_be_told(never: dict[str, Any]) -> None:
+    assert Traced(**never).quiet_until == inf
+
+
+def test_of_very_many_so_many_a_second_are_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "_MOST_LOOKED_AT", 1)
     tracing = Traced()
-    looked_at = [moment for moment in passing if tracing.begin_request(None) is not None]
-    assert looked_at == [1.1, 2.15, 7.5, 3.0]
+    looked_at = [moment for moment in passing(tracing) if tracing.begin_request(None) is not None]
+    assert looked_at == [1.1, 2.15, 7.5, 8.5]
+    assert tracing.quiet_until == 9.5
     assert tracing.begin_request(f"00-{TRACE}-{PARENT}-01") is not None
 
 
