@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Sequence
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
 
 from entrepot.ports.audit import ActionEntry, AuditEntry, RequestEntry
 
-__all__ = ["as_json", "as_text", "read_line"]
+__all__ = ["AlikeLines", "as_json", "as_text", "read_line"]
 
+_BLANKS = re.compile(rb'(?<="time":)"1970-01-01T00:00:00Z"|(?<="remote":)""|(?<="duration_seconds":)0\.0')
+_SHORT = [b"%.6f" % (number / 1e6) for number in range(1000)]
+_SHORT_SECONDS = 0.001
+_EPOCH = datetime.fromtimestamp(0, UTC)
+_MOST_REMOTES = 256
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(RequestEntry | ActionEntry)
 
@@ -20,6 +28,42 @@ def as_json(*entries: AuditEntry) -> bytes:
     except UnicodeEncodeError:
         # A lone surrogate, from a header's bytes, which is no text that could be read again.
         return _ENCODER.encode_lines([_as_unicode(msgspec.to_builtins(entry)) for entry in entries])
+
+
+class AlikeLines:
+    """The JSON of requests that differ in ``time``, ``remote`` and ``duration_seconds`` only.
+
+    What they share is encoded once.
+    """
+
+    __slots__ = ("_end", "_head", "_middle", "_openings")
+
+    def __init__(self, entry: RequestEntry) -> None:
+        blank = msgspec.structs.replace(entry, time=_EPOCH, remote="", duration_seconds=0.0)
+        # None of the three can be within a text, where each quotation mark has a backslash before it.
+        self._head, *self._middle, self._end = _BLANKS.split(as_json(blank))
+        self._openings: dict[str, bytes] = {}
+
+    def of(self, now: float, remote: str, durations: Sequence[float]) -> bytes:
+        """Return the lines, each with its end, of requests that ended at a time in epoch seconds."""
+        time = _ENCODER.encode(datetime.fromtimestamp(now, UTC))
+        opening = self._openings.get(remote)
+        if opening is None:
+            opening = self._open(remote)
+        start = self._head + time + opening
+        between = self._end + start
+        return b"".join((start, between.join(map(_shown_seconds, durations)), self._end))
+
+    def _open(self, remote: str) -> bytes:
+        if len(self._openings) >= _MOST_REMOTES:
+            self._openings.clear()
+        before, between = self._middle
+        self._openings[remote] = opening = before + _ENCODER.encode(remote) + between
+        return opening
+
+
+def _shown_seconds(seconds: float) -> bytes:
+    return _SHORT[int(seconds * 1e6)] if seconds < _SHORT_SECONDS else b"%.6f" % seconds
 
 
 def as_text(entry: AuditEntry) -> bytes:

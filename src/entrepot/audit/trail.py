@@ -5,18 +5,18 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from entrepot.audit.files import AuditFiles, Keeping
 from entrepot.audit.forwarder_process import ForwarderProcess
-from entrepot.audit.lines import as_json, as_text
+from entrepot.audit.lines import AlikeLines, as_json, as_text, read_line
 from entrepot.audit.messages import Order, Webhook
 from entrepot.audit.reader import read_page
 from entrepot.config.certificates import load_authorities
 from entrepot.config.schema import AuditSettings, WebhookSettings
-from entrepot.ports.audit import AuditEntry, AuditPage, AuditQuery
+from entrepot.ports.audit import AlikeEntries, AuditEntry, AuditPage, AuditQuery, RequestEntry
 from entrepot.telemetry.lines import BATCH_BYTES, LineWriter
 from entrepot.telemetry.log import Style
 from entrepot.telemetry.metrics import Metrics
@@ -60,11 +60,16 @@ class AuditTrail:
         return self._kept is not None or self._log is not None
 
     def record(self, *entries: AuditEntry) -> None:
-        lines = as_json(*entries)
+        self._put(as_json(*entries))
+
+    def alike(self, entry: RequestEntry) -> AlikeEntries:
+        return _Alike(AlikeLines(entry), self._put)
+
+    def _put(self, lines: bytes) -> None:
         if self._kept is not None:
             self._kept.put(lines)
         if self._log is not None:
-            self._log.put(lines if self._style == "json" else b"".join(map(as_text, entries)))
+            self._log.put(lines if self._style == "json" else _as_text(lines))
 
     async def query(self, query: AuditQuery, limit: int, cursor: str | None = None) -> AuditPage:
         return await asyncio.to_thread(read_page, self._folder, query, limit, cursor)
@@ -82,6 +87,21 @@ class AuditTrail:
         if self._forwarder is not None:
             self._forwarder.close()
         self._files.close()
+
+
+class _Alike:
+    """Implements ``ports.audit.AlikeEntries``."""
+
+    def __init__(self, lines: AlikeLines, put: Callable[[bytes], None]) -> None:
+        self._lines = lines
+        self._put = put
+
+    def record(self, now: float, remote: str, durations: Sequence[float]) -> None:
+        self._put(self._lines.of(now, remote, durations))
+
+
+def _as_text(lines: bytes) -> bytes:
+    return b"".join(as_text(entry) for entry in map(read_line, lines.splitlines()) if entry is not None)
 
 
 def _order(settings: AuditSettings, folder: Path) -> Order:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Literal, Protocol
 
@@ -9,6 +10,7 @@ from msgspec import Struct
 
 __all__ = [
     "ActionEntry",
+    "AlikeEntries",
     "AuditEntry",
     "AuditEvent",
     "AuditLog",
@@ -99,9 +101,21 @@ class AuditPage(Struct, frozen=True):
     cursor: str | None
 
 
+class AlikeEntries(Protocol):
+    """Records requests that differ in ``time``, ``remote`` and ``duration_seconds`` only."""
+
+    def record(self, now: float, remote: str, durations: Sequence[float]) -> None:
+        """Take those of one client that ended at one time, in epoch seconds, as the log takes entries."""
+        ...
+
+
 class AuditLog(Protocol):
     def record(self, *entries: AuditEntry) -> None:
         """Take entries, at once and without failing: what cannot be written is counted."""
+        ...
+
+    def alike(self, entry: RequestEntry) -> AlikeEntries:
+        """Prepare for more requests like this one, which take a fraction of the time then."""
         ...
 
     async def query(self, query: AuditQuery, limit: int, cursor: str | None = None) -> AuditPage:

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import json
+from datetime import UTC, datetime
 
 import msgspec
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from entrepot.audit.lines import as_json, as_text, read_line
+from entrepot.audit.lines import AlikeLines, as_json, as_text, read_line
 from entrepot.ports.audit import ActionEntry, RequestEntry
 
 
@@ -58,6 +61,54 @@ def test_text_that_is_no_unicode_can_be_read_again(request_entry: RequestEntry, 
     entry = read_line(line)
     assert isinstance(entry, RequestEntry)
     assert entry.path == path.replace("\udcff", "\\udcff")
+
+
+TEXTS = st.text(st.one_of(st.characters(), st.sampled_from('"\\:.0,')))
+
+
+@given(
+    path=TEXTS,
+    user_agent=st.one_of(
+        st.none(), TEXTS, st.just('"remote":"","duration_seconds":0.0,"time":"1970-01-01T00:00:00Z"')
+    ),
+    remotes=st.lists(st.sampled_from(["10.0.0.7", "::1", "", 'x"y']), min_size=1),
+    microseconds=st.lists(st.integers(0, 5_000_000), min_size=1),
+)
+def test_what_is_alike_is_written_as_it_would_be_alone(
+    path: str, user_agent: str | None, remotes: list[str], microseconds: list[int]
+) -> None:
+    entry = RequestEntry(
+        time=datetime.now(UTC),
+        remote="10.0.0.1",
+        user_agent=user_agent,
+        method="GET",
+        path=path,
+        status=200,
+        size=2,
+        duration_seconds=0.5,
+        cache="hit",
+    )
+    alike = AlikeLines(entry)
+    now = 1_767_323_045.25
+    for remote in remotes:
+        lines = alike.of(now, remote, [number / 1e6 for number in microseconds]).splitlines(keepends=True)
+        for line, number in zip(lines, microseconds, strict=True):
+            time = datetime.fromtimestamp(now, UTC)
+            same = msgspec.structs.replace(entry, time=time, remote=remote, duration_seconds=0.0)
+            alone, together = json.loads(as_json(same)), json.loads(line)
+            assert list(together) == list(alone)
+            assert together.pop("duration_seconds") == pytest.approx(number / 1e6, abs=1.1e-6)
+            assert alone.pop("duration_seconds") == 0.0
+            assert together == alone
+            assert line.endswith(b"\n")
+
+
+def test_what_is_alike_remembers_no_more_clients_than_it_should(request_entry: RequestEntry) -> None:
+    alike = AlikeLines(request_entry)
+    for number in range(1000):
+        (line,) = alike.of(0.0, f"10.0.0.{number}", [0.1]).splitlines()
+        assert json.loads(line)["remote"] == f"10.0.0.{number}"
+    assert len(alike._openings) <= 256
 
 
 @pytest.mark.parametrize("written", [as_json, as_text])

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import os
 import socket
+from datetime import UTC, datetime
 from io import BytesIO
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from entrepot.audit.folder import audit_files
-from entrepot.audit.lines import as_json, as_text
+from entrepot.audit.lines import as_json, as_text, read_line
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.schema import AuditSettings, WebhookSettings
 from entrepot.config.secret import Secret
@@ -77,6 +79,28 @@ def test_the_log_gets_every_entry_in_its_style(
     log.close()
     assert stream.getvalue() == (as_json if style == "json" else as_text)(request_entry)
     assert not (tmp_path / "audit").exists()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+async def test_what_is_alike_is_recorded_as_the_rest_is(
+    tmp_path: Path, request_entry: RequestEntry, style: Style
+) -> None:
+    stream = BytesIO()
+    log = LineWriter(stream.write, "log")
+    trail = _trail(tmp_path, log=log, style=style)
+    trail.alike(request_entry).record(3.5, "10.0.0.9", [0.001, 2.25])
+    trail.close()
+    log.close()
+    time = datetime.fromtimestamp(3.5, UTC)
+    entries = [
+        msgspec.structs.replace(request_entry, time=time, remote="10.0.0.9", duration_seconds=seconds)
+        for seconds in (0.001, 2.25)
+    ]
+    assert (await trail.query(AuditQuery(), 10)).entries == entries[::-1]
+    if style == "console":
+        assert stream.getvalue() == b"".join(map(as_text, entries))
+    else:
+        assert list(map(read_line, stream.getvalue().splitlines())) == entries
 
 
 def test_an_entry_of_which_nothing_becomes_is_not_wanted(tmp_path: Path) -> None:
