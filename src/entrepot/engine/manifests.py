@@ -59,8 +59,12 @@ class Manifests:
         self._tags = Lru[tuple[Repository, Tag], TagRecord](_TAGS_IN_MEMORY)
         self._by_tag = Revalidation[StoredManifest](clock)
         self._by_digest = Flights[tuple[Repository, Digest], StoredManifest]()
-        self.generation = 0
-        """Grows when something was let go or refreshed: what was answered before is to be asked again."""
+        self._changes = 0
+
+    @property
+    def generation(self) -> int:
+        """Grows when something is let go or refreshed, or other rules hold: then all is to be asked again."""
+        return self._changes + self._sites.generation
 
     async def pull(self, repository: Repository, reference: Reference) -> Answer[StoredManifest]:
         """Find or fetch a manifest.
@@ -76,10 +80,11 @@ class Manifests:
         self._uses.note(answer.value.digest)
         return answer
 
-    def still_holds(self, answer: Answer[StoredManifest]) -> bool:
-        """Tell whether an answer may be given once more; that is then a use of its content."""
-        if answer.since <= self._clock.now() < answer.until:
-            self._uses.note(answer.value.digest)
+    def still_holds(self, answer: Answer[StoredManifest], generation: int) -> bool:
+        """Tell whether what was answered in a generation may be given again; that is a use of its content."""
+        now = self._clock.now()
+        if answer.since <= now < answer.until and generation == self._changes + self._sites.generation:
+            self._uses.note(answer.value.digest, now)
             return True
         return False
 
@@ -93,7 +98,7 @@ class Manifests:
         try:
             manifest = await self._by_tag.refresh(self._question(site, repository, tag, record))
         finally:
-            self.generation += 1
+            self._changes += 1
         return Refreshed(record.digest if record is not None else None, manifest.digest)
 
     def forget(
@@ -104,13 +109,13 @@ class Manifests:
             self._tags.forget((repository, Tag(tag)))
         for held in manifests:
             self._manifests.forget(held)
-        self.generation += 1
+        self._changes += 1
 
     def forget_everywhere(self, digests: Collection[Digest]) -> None:
         """Drop manifests from memory that the index has forgotten under whatever repository."""
         if digests:
             self._manifests.forget_all(lambda key: key[1] in digests)
-            self.generation += 1
+            self._changes += 1
 
     async def close(self) -> None:
         await self._by_tag.close()

@@ -30,10 +30,13 @@ class Sites:
 
     def __init__(self, table: UpstreamTable, sites: Mapping[str, Site]) -> None:
         self.table = table
+        self.generation = 0
+        """Grows when they are replaced."""
         self._sites = sites
 
     def replace(self, table: UpstreamTable, sites: Mapping[str, Site]) -> None:
         self.table = table
+        self.generation += 1
         self._sites = sites
 
     def named(self, upstream: str) -> Site:

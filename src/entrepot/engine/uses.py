@@ -28,10 +28,10 @@ class Uses:
         self._leaving: dict[Digest, tuple[float, int]] = {}
         self._turn = asyncio.Lock()
 
-    def note(self, digest: Digest) -> None:
+    def note(self, digest: Digest, now: float | None = None) -> None:
         _, count = self._noted.get(digest, (0.0, 0))
         if count or len(self._noted) < _MOST:
-            self._noted[digest] = (self._clock.now(), count + 1)
+            self._noted[digest] = (self._clock.now() if now is None else now, count + 1)
 
     def __contains__(self, digest: Digest) -> bool:
         """Tell whether content was used, and its use is not recorded yet."""

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from urllib.parse import parse_qsl
 
+from msgspec import Struct
+
 from entrepot.engine.pieces import Piece, Span
-from entrepot.http.server.asgi import Headers, Message, Scope, Send
+from entrepot.http.server.asgi import AtHand, Headers, Message, Scope, Send
 from entrepot.oci.reference import Repository
 
-__all__ = ["API_VERSION", "Call"]
+__all__ = ["API_VERSION", "Again", "Call"]
 
 API_VERSION = (b"docker-distribution-api-version", b"registry/2.0")
+
+
+class Again(Struct, frozen=True):
+    """A body that was sent whole, and whether the same answer may be given once more, now."""
+
+    body: bytes
+    holds: Callable[[], bool]
 
 
 class Call:
@@ -21,6 +30,7 @@ class Call:
         "_headers",
         "_query",
         "_send",
+        "again",
         "cache",
         "digest",
         "kind",
@@ -49,6 +59,8 @@ class Call:
         self.status = 0
         """The status that was sent; 0 before any was."""
         self.sent_bytes = 0
+        self.again: Again | None = None
+        """How the same is to be answered from now on."""
         self._send = send
         self._headers: dict[bytes, bytes] | None = None
         self._query: dict[str, str] | None = None
@@ -112,6 +124,10 @@ class Call:
         elif self.method != "HEAD":
             self.sent_bytes += len(message.get("body", b""))
         await self._send(message)
+
+    async def offer(self, body: bytes, answer: AtHand) -> None:
+        """Let the server give the same answer, with this body, by itself."""
+        await self._send({"type": "entrepot.at_hand", "body": body, "answer": answer})
 
     async def end(self) -> None:
         await self._send({"type": "http.response.body", "body": b""})

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import UTC, datetime
 
 from entrepot.errors import EntrepotError
-from entrepot.http.call import Call
+from entrepot.http.at_hand import GivenAgain
+from entrepot.http.call import Again, Call
+from entrepot.http.notes import Notes
 from entrepot.http.problems import reply_loop
 from entrepot.http.server.asgi import ASGIApp, ClientDisconnected, Message, Receive, Scope, Send
 from entrepot.http.status import Status
 from entrepot.http.v2.registry import Registry
 from entrepot.policy.proxies import TrustedProxies
-from entrepot.ports.audit import AuditLog, RequestEntry
+from entrepot.ports.audit import AuditLog
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.log import log
 from entrepot.telemetry.metrics import Metrics
@@ -48,10 +49,8 @@ class Face:
         self._api = api
         self._registry = registry
         self._status = status
-        self._metrics = metrics
-        self._audit = audit
+        self._notes = Notes(metrics, audit, clock)
         self._clock = clock
-        self._ended: list[tuple[Call, float]] = []
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         call = Call(scope, send)
@@ -71,6 +70,8 @@ class Face:
                 await _answer_by(self._api, call, receive)
             else:
                 await self._registry.answer(call)
+                if call.again is not None and _may_offer(call):
+                    await self._offer(call, call.again)
         except EntrepotError as failure:
             # The answer has begun and cannot end well: returning breaks it off, visibly to the client.
             call.reason = str(failure)
@@ -81,47 +82,24 @@ class Face:
             raise
         finally:
             seconds = self._clock.monotonic() - begun
-            self._note(call, seconds)
+            self._notes.take(call, seconds)
             if root is not None:
                 _end(root, call, seconds)
 
     def flush(self) -> None:
-        """Record what ended in this turn of the loop: all at once costs half of one at a time."""
-        ended, self._ended = self._ended, []
-        if self._audit is not None and ended:
-            time = datetime.fromtimestamp(self._clock.now(), UTC)
-            self._audit.record(*(_entry(call, seconds, time) for call, seconds in ended))
+        """Record what has ended and is not recorded yet."""
+        self._notes.flush()
 
-    def _note(self, call: Call, seconds: float) -> None:
-        upstream = call.repository.upstream if call.repository is not None else ""
-        outcome = call.cache or ("error" if call.status >= 400 else "none")
-        content = call.sent_bytes if call.status < 400 else 0  # What an error says is none.
-        self._metrics.request(upstream, call.kind, outcome, call.status).add(seconds, content)
-        if self._audit is not None:
-            if not self._ended:
-                asyncio.get_running_loop().call_soon(self.flush)
-            self._ended.append((call, seconds))
+    async def _offer(self, call: Call, again: Again) -> None:
+        """Let the server answer requests that are alike by itself."""
+        forwarded_for, proxies = call.header(b"x-forwarded-for"), self.proxies
+        client = (lambda peer: proxies.client(peer, forwarded_for)) if proxies else None
+        await call.offer(again.body, GivenAgain(again.holds, self._notes.alike(call), self._clock, client))
 
 
-def _entry(call: Call, seconds: float, time: datetime) -> RequestEntry:
-    scope, repository = call.scope, call.repository
-    return RequestEntry(
-        time=time,
-        remote=scope["client"][0],
-        user=call.user,
-        user_agent=call.header(b"user-agent"),
-        method=call.method,
-        path=scope["path"],
-        upstream=repository.upstream if repository is not None else None,
-        repository=repository.name if repository is not None else None,
-        reference=call.reference,
-        digest=call.digest,
-        status=call.status,
-        size=call.sent_bytes,
-        duration_seconds=int(seconds * 1e6) / 1e6,
-        cache=call.cache,
-        reason=call.reason,
-    )
+def _may_offer(call: Call) -> bool:
+    """Tell whether the server can; each request of a sender that traces may be another part of its traces."""
+    return "entrepot.at_hand" in call.scope.get("extensions", ()) and call.header(b"traceparent") is None
 
 
 def _end(root: Root, call: Call, seconds: float) -> None:

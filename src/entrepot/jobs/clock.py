@@ -13,11 +13,8 @@ _SHORTEST = 0.001
 class SystemClock:
     """Implements ``ports.clock.Clock``."""
 
-    def now(self) -> float:
-        return time.time()  # noqa: TID251 - this is the clock that everything else is handed.
-
-    def monotonic(self) -> float:
-        return time.monotonic()
+    now = staticmethod(time.time)  # noqa: TID251 - this is the clock that everything else is handed.
+    monotonic = staticmethod(time.monotonic)
 
     async def sleep(self, seconds: float) -> None:
         """Sleep again where the event loop, which counts whole milliseconds, woke too early."""

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
+from entrepot.audit.trail import AuditTrail
+from entrepot.config.schema import AuditSettings
 from entrepot.engine.blobs import Blobs
 from entrepot.engine.budget import Budget
 from entrepot.engine.eviction import Eviction
@@ -32,6 +36,7 @@ from entrepot.policy.freshness import Freshness, TagRules
 from entrepot.policy.routing import UpstreamTable
 from entrepot.storage.disk import FilesystemDisk
 from entrepot.storage.filesystem import FilesystemBlobs
+from entrepot.telemetry.lines import LineWriter
 from entrepot.telemetry.metrics import Metrics
 from entrepot.testing.scripted_upstream import ScriptedUpstream
 from entrepot.testing.virtual_clock import VirtualClock
@@ -115,7 +120,15 @@ class House:
         site = Site(self.upstream, TagRules(limits), PullRules())
         self.sites.replace(self.sites.table, {"docker.io": site})
 
-    async def call(self, path: str, method: str = "GET", **headers: str) -> Reply:
+    async def call(
+        self,
+        path: str,
+        method: str = "GET",
+        *,
+        reply: Reply | None = None,
+        extensions: Mapping[str, Any] | None = None,
+        **headers: str,
+    ) -> Reply:
         target, _, query = path.partition("?")
         named = [(name.replace("_", "-").encode(), value.encode()) for name, value in headers.items()]
         scope = {
@@ -126,8 +139,9 @@ class House:
             "query_string": query.encode("latin-1"),
             "headers": named,
             "client": ("127.0.0.1", 1),
+            "extensions": extensions or {},
         }
-        reply = Reply()
+        reply = reply or Reply()
         await self.face(scope, _receive, reply.take)
         return reply
 
@@ -143,6 +157,22 @@ class House:
 
 async def _receive() -> Any:
     raise AssertionError("nothing is read of requests")
+
+
+@pytest.fixture
+def logged(house: House) -> Callable[[], list[dict[str, Any]]]:
+    """Close the access log and return its lines."""
+    stream = BytesIO()
+    writer = LineWriter(stream.write, "log")
+    silent = AuditSettings(enabled=False)
+    house.face._notes._audit = AuditTrail(silent, house.folder, house.clock.now, house.metrics, log=writer)
+
+    def lines() -> list[dict[str, Any]]:
+        house.face.flush()
+        writer.close()
+        return [json.loads(line) for line in stream.getvalue().splitlines()]
+
+    return lines
 
 
 @pytest.fixture

@@ -2,38 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from io import BytesIO
 from typing import Any
 
 import pytest
 from tests.http.v2.conftest import House
 
-from entrepot.audit.trail import AuditTrail
-from entrepot.config.schema import AuditSettings
 from entrepot.oci.digest import Digest
-from entrepot.telemetry.lines import LineWriter
 
 CONTENT = bytes(300_000)
 DIGEST = Digest.of(CONTENT)
 PATH = f"/v2/library/demo/blobs/{DIGEST}"
-
-
-@pytest.fixture
-def logged(house: House) -> Callable[[], list[dict[str, Any]]]:
-    """Close the access log and return its lines."""
-    stream = BytesIO()
-    writer = LineWriter(stream.write, "log")
-    silent = AuditSettings(enabled=False)
-    house.face._audit = AuditTrail(silent, house.folder, house.clock.now, house.metrics, log=writer)
-
-    def lines() -> list[dict[str, Any]]:
-        house.face.flush()
-        writer.close()
-        return [json.loads(line) for line in stream.getvalue().splitlines()]
-
-    return lines
 
 
 @pytest.mark.parametrize("path", ["/v2/secret/x/manifests/latest", PATH, "/v2/A/manifests/1"])

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+from typing import Any, Protocol
 
 __all__ = [
     "ASGIApp",
+    "AtHand",
     "ClientDisconnected",
     "Headers",
     "Message",
@@ -22,6 +23,21 @@ Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 ASGIApp = Callable[[Scope, Receive, Send], Awaitable[None]]
 Headers = list[tuple[bytes, bytes]]
+
+
+class AtHand(Protocol):
+    """Lets the server give an answer again by itself, to requests that are alike byte for byte.
+
+    Both are called within one step of the event loop, and must not fail.
+    """
+
+    def begin(self) -> float | None:
+        """Say when it was asked for, by a clock of its own; ``None`` if the application is to be asked."""
+        ...
+
+    def given(self, peer: str, begun: float) -> None:
+        """Hear that it was handed to the kernel or the transport, and for which address."""
+        ...
 
 
 class ClientDisconnected(OSError):

@@ -20,6 +20,7 @@ from entrepot.http.server.messages import Refusal, render_refusal
 from entrepot.http.server.outlet import Outlet, Traffic
 from entrepot.http.server.places import Places
 from entrepot.http.server.requests import KnownHeads, Request, RequestReader
+from entrepot.http.server.scopes import connection_scope, request_scope
 from entrepot.http.server.sendfile import FileSender
 
 __all__ = ["Connection", "Shared"]
@@ -27,8 +28,6 @@ __all__ = ["Connection", "Shared"]
 _FULL = Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "too many connections")
 _FAILED = Refusal(HTTPStatus.INTERNAL_SERVER_ERROR, "unknown error")
 _LATE = Refusal(HTTPStatus.REQUEST_TIMEOUT, "the request did not arrive in time")
-_ASGI = {"version": "3.0", "spec_version": "2.4"}
-_EXTENSIONS: dict[str, dict[str, str]] = {"http.response.zerocopysend": {}, "entrepot.abort": {}}
 _READ_BYTES = 64 << 10
 _RESET_ON_CLOSE = struct.pack("ii", 1, 0)
 
@@ -85,6 +84,7 @@ class Connection(asyncio.BufferedProtocol):
         "_loop",
         "_lost",
         "_outlet",
+        "_peer",
         "_progress",
         "_reader",
         "_reading",
@@ -103,6 +103,7 @@ class Connection(asyncio.BufferedProtocol):
         self._outlet: Outlet
         self._reader: RequestReader
         self._scope_base: dict[str, Any]
+        self._peer = ""
         self._exchange: Exchange | None = None
         self._stage = _Stage.IDLE
         self._backlog = b""
@@ -119,7 +120,8 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", transport)
         self._outlet = Outlet(self._transport, limits.buffer_bytes, shared.traffic)
         self._reader = RequestReader(limits, shared.known_heads)
-        self._scope_base = _scope_base(self._transport)
+        self._scope_base = connection_scope(self._transport)
+        self._peer = (self._scope_base["client"] or ("",))[0]
         if shared.stopping or len(shared.connections) >= 2 * limits.connections:
             self._transport.abort()
             return
@@ -137,6 +139,14 @@ class Connection(asyncio.BufferedProtocol):
         data = bytes(self._shared.read_buffer[:nbytes])
         self._received += nbytes
         if self._stage is _IDLE and (request := self._shared.known_heads.find(data)):
+            held, shared = request.held, self._shared
+            if (
+                held is not None
+                and not shared.places.waiting
+                and held.give(self._outlet, shared.signature, self._peer)
+            ):
+                self.deadline = shared.now + shared.limits.keep_alive_seconds
+                return
             self._reader.request = request
             self._begin(request)
         elif self._stage is _Stage.WAITING:
@@ -291,9 +301,9 @@ class Connection(asyncio.BufferedProtocol):
     def _begin(self, request: Request) -> None:
         self._enter(_RUNNING, self._shared.limits.stall_seconds)
         shared = self._shared
-        scope = request.scope(self._scope_base)
+        scope = request_scope(self._scope_base, request)
         self._exchange = exchange = Exchange(self, request, self._outlet, shared.files, shared.signature)
-        exchange.keep_alive = exchange.keep_alive and not shared.places.are_wanted
+        exchange.keep_alive = exchange.keep_alive and not shared.places.waiting
         exchange.task = self._loop.create_task(exchange.run(shared.app, scope), name=scope["path"])
 
     def _await_request(self) -> None:
@@ -374,21 +384,3 @@ class Connection(asyncio.BufferedProtocol):
     def _enter(self, stage: _Stage, seconds: float) -> None:
         self._stage = stage
         self.deadline = self._shared.now + seconds
-
-
-def _scope_base(transport: asyncio.Transport) -> dict[str, Any]:
-    """Gather what the scopes of all requests of a connection share."""
-    return {
-        "type": "http",
-        "asgi": _ASGI,
-        "scheme": "http" if transport.get_extra_info("sslcontext") is None else "https",
-        "root_path": "",
-        "client": _address(transport.get_extra_info("peername")),
-        "server": _address(transport.get_extra_info("sockname")),
-        "extensions": _EXTENSIONS,
-    }
-
-
-def _address(name: tuple[Any, ...] | None) -> tuple[str, int] | None:
-    """Host and port; an IPv4 client of a dual-stack socket under its IPv4 address."""
-    return None if name is None else (name[0].removeprefix("::ffff:"), name[1])

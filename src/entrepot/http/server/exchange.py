@@ -9,6 +9,7 @@ from http import HTTPStatus
 from typing import Protocol
 
 from entrepot.http.server.asgi import ASGIApp, ClientDisconnected, Headers, Message, ResponseInvalid, Scope
+from entrepot.http.server.at_hand import HeldAnswer
 from entrepot.http.server.messages import Refusal, ResponseHead, render_fields
 from entrepot.http.server.outlet import Outlet
 from entrepot.http.server.requests import Request
@@ -138,6 +139,8 @@ class Exchange:
                 await self._send_file(message)
             case "entrepot.abort":
                 self._owner.abort()
+            case "entrepot.at_hand":
+                self._hold(message)
             case unknown:
                 raise ResponseInvalid(f"unknown event {unknown!r}")
 
@@ -245,6 +248,14 @@ class Exchange:
             os.lseek(file, offset + count, os.SEEK_SET)
         if not more:
             self._end()
+
+    def _hold(self, message: Message) -> None:
+        """Keep the answer that was given, unless something of it was for this connection alone."""
+        head, body, request = self._head, b"" if self._bodiless else message["body"], self.request
+        if head is None or not self.complete or (not self._bodiless and head.content_length != len(body)):
+            raise ResponseInvalid("the answer to hold is not the one that was given")
+        if self.keep_alive and request.fields["http_version"] == "1.1":
+            request.held = HeldAnswer(head.block, body, message["answer"])
 
     async def _wait_for(self, step: Awaitable[None]) -> None:
         self._busy = True

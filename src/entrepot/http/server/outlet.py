@@ -87,15 +87,25 @@ class Outlet:
         To be called while nothing is buffered; tells whether that is still so.
         Raises ``ClientDisconnected``.
         """
+        return self._send(head, socket.MSG_MORE)
+
+    def write_now(self, data: bytes) -> None:
+        """Send within this step of the event loop, if nothing is buffered; raise ``ClientDisconnected``."""
+        if self.tls or self._transport.get_write_buffer_size():
+            self.write(data)
+        else:
+            self._send(data)
+
+    def _send(self, data: bytes, flags: int = 0) -> bool:
         try:
-            taken = self._direct.send(head, socket.MSG_MORE)
+            taken = self._direct.send(data, flags)
         except OSError:
             taken = 0  # Whatever it is, the transport will meet it too.
         self.sent += taken
         self._traffic.bytes_sent += taken
-        if taken < len(head):
-            self.write(head[taken:])
-        return taken == len(head)
+        if taken < len(data):
+            self.write(data[taken:])
+        return taken == len(data)
 
     def write_around(self, head: bytes, body: bytes, tail: bytes) -> None:
         """Send the three in one go, without copying the body; raise ``ClientDisconnected``."""

@@ -29,28 +29,24 @@ class Places:
     def __init__(self, count: int) -> None:
         self._count = count
         self._seated: set[Guest] = set()
-        self._waiting: dict[Guest, None] = {}
-
-    @property
-    def are_wanted(self) -> bool:
-        """Tell whether anybody waits for one."""
-        return bool(self._waiting)
+        self.waiting: dict[Guest, None] = {}
+        """Those who have none, in their order."""
 
     def take(self, guest: Guest) -> bool:
         """Tell whether there is a place; a guest for whom there is none will be admitted."""
         if len(self._seated) >= self._count:
-            self._waiting[guest] = None
+            self.waiting[guest] = None
             return False
         self._seated.add(guest)
         return True
 
     def leave(self, guest: Guest) -> None:
         """Let the next have the guest's place; one who still waits has no turn any more."""
-        self._waiting.pop(guest, None)
+        self.waiting.pop(guest, None)
         self._seated.discard(guest)
-        if self._waiting and len(self._seated) < self._count:
-            following = next(iter(self._waiting))
-            del self._waiting[following]
+        if self.waiting and len(self._seated) < self._count:
+            following = next(iter(self.waiting))
+            del self.waiting[following]
             self._seated.add(following)
             following.admit()
 
@@ -59,8 +55,8 @@ class Places:
 
         A client that keeps a connection for later makes another when it needs it.
         """
-        if self._waiting:
+        if self.waiting:
             seconds = {guest: guest.idle_for(now) for guest in self._seated}
             idle = (guest for guest in seconds if seconds[guest] >= _LONG_IDLE)
-            for guest in sorted(idle, key=seconds.__getitem__, reverse=True)[: len(self._waiting)]:
+            for guest in sorted(idle, key=seconds.__getitem__, reverse=True)[: len(self.waiting)]:
                 guest.drain()

@@ -9,7 +9,8 @@ from urllib.parse import unquote
 
 import httptools
 
-from entrepot.http.server.asgi import Headers, Scope
+from entrepot.http.server.asgi import Headers
+from entrepot.http.server.at_hand import HeldAnswer
 from entrepot.http.server.limits import Limits
 from entrepot.http.server.messages import Refusal, parse_target
 
@@ -24,10 +25,11 @@ _KNOWN_HEAD_BYTES = 2 << 10
 class Request:
     """A request whose head has arrived.
 
-    ``fields`` are those of an ASGI scope.  ``body`` holds what nobody has taken yet.
+    ``fields`` are those of an ASGI scope.  ``body`` holds what nobody has taken yet.  One that
+    ``is_known`` stands for all that are alike, and ``held`` is the answer to them, if there is one.
     """
 
-    __slots__ = ("body", "complete", "expects_continue", "fields", "keep_alive")
+    __slots__ = ("body", "complete", "expects_continue", "fields", "held", "is_known", "keep_alive")
 
     def __init__(self, fields: dict[str, Any], *, keep_alive: bool) -> None:
         self.fields = fields
@@ -35,12 +37,8 @@ class Request:
         self.complete = False
         self.expects_continue = False
         self.body: bytearray | None = None
-
-    def scope(self, base: dict[str, Any]) -> Scope:
-        """Make a scope that the application may change."""
-        scope = base | self.fields
-        scope["headers"] = self.fields["headers"].copy()
-        return scope
+        self.is_known = False
+        self.held: HeldAnswer | None = None
 
 
 class KnownHeads:
@@ -63,6 +61,7 @@ class KnownHeads:
         if len(self._known) >= _KNOWN_HEADS:
             self._known.clear()
         self._known[head] = request
+        request.is_known = True
 
 
 class RequestReader:

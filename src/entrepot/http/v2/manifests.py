@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from entrepot.engine.manifests import Manifests
-from entrepot.http.call import Call
+from entrepot.http.call import Again, Call
 from entrepot.http.v2.answers import content_headers, stale_headers
 from entrepot.http.v2.destinations import ReadyManifest, ToRepository
 from entrepot.oci.conditional import etag_matches
@@ -19,7 +21,7 @@ async def get_manifest(
 ) -> None:
     """Answer with the manifest as it came, whatever the client says it accepts."""
     ready, generation = destination.ready, manifests.generation
-    if ready is None or ready.generation != generation or not manifests.still_holds(ready.answer):
+    if ready is None or not manifests.still_holds(ready.answer, ready.generation):
         answer = await manifests.pull(destination.repository, reference)
         manifest = answer.value
         headers = content_headers(call, manifest.digest, manifest.media_type) + stale_headers(answer.age)
@@ -33,3 +35,6 @@ async def get_manifest(
         await call.reply_not_modified(ready.headers)
     else:
         await call.reply(200, ready.headers, manifest.content)
+        if destination.ready is ready:
+            holds = partial(manifests.still_holds, ready.answer, ready.generation)
+            call.again = Again(manifest.content, holds)
