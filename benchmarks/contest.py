@@ -98,13 +98,17 @@ class Contest:
             "digest": content.manifest_path,
             "small": content.blob_path("small"),
         }
-        # Turns of a second, for the moods of a machine last longer: what is compared is near.
-        for row, path in [item for item in paths.items() for _ in range(seconds)]:
-            for name, url in urls.items():
-                self._note(row, name, partial(requests_per_second, url + path, 1))
+        for row, path in paths.items():
+            self._take_turns(row, urls, path, seconds)
         path, size = content.blob_path("large"), content.size("large")
         for name, url in urls.items():
             self._note("large", name, partial(download_speed, url + path, size, 4))
+
+    def _take_turns(self, row: str, urls: Mapping[str, str], path: str, turns: int) -> None:
+        """Ask each for a second, for the moods of a machine last longer: what is compared is near."""
+        for _ in range(turns):
+            for name, url in urls.items():
+                self._note(row, name, partial(requests_per_second, url + path, 1))
 
     def _warm_up(self, url: str) -> None:
         for path in (self._content.tag_path, self._content.manifest_path):
@@ -170,11 +174,12 @@ class Contest:
             self._note("on idle", ENTREPOT, partial(proportional_size, everything.pid))
             with self._fresh(ENTREPOT, **UNWATCHED) as nothing:
                 _manifest(nothing.url, self._content.tag_path)
-                requests_per_second(
-                    everything.url + self._content.tag_path, 1
-                )  # So that there is what to send.
+                # So that there is what to send.
+                requests_per_second(everything.url + self._content.tag_path, 1)
                 for _ in range(6 * rounds):
                     self._note("watched", ENTREPOT, partial(self._watched_share, nothing, everything))
+                urls = {NGINX: self._nginx.url, ENTREPOT: everything.url}
+                self._take_turns("tag on", urls, self._content.tag_path, rounds)
 
     def _watched_share(self, nothing: Cache, everything: Cache) -> float:
         """Return which share of the speed is left."""
