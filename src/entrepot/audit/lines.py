@@ -17,7 +17,6 @@ _BLANKS = re.compile(rb'(?<="time":)"1970-01-01T00:00:00Z"|(?<="remote":)""|(?<=
 _SHORT = [b"%.6f" % (number / 1e6) for number in range(1000)]
 _SHORT_SECONDS = 0.001
 _EPOCH = datetime.fromtimestamp(0, UTC)
-_MOST_REMOTES = 256
 _ENCODER = msgspec.json.Encoder()
 _DECODER = msgspec.json.Decoder(RequestEntry | ActionEntry)
 
@@ -33,33 +32,26 @@ def as_json(*entries: AuditEntry) -> bytes:
 class AlikeLines:
     """The JSON of requests that differ in ``time``, ``remote`` and ``duration_seconds`` only.
 
-    What they share is encoded once.
+    What they share is encoded once, when there is the first to be written: it may be the last.
     """
 
-    __slots__ = ("_end", "_head", "_middle", "_openings")
+    __slots__ = ("_entry", "_parts")
 
     def __init__(self, entry: RequestEntry) -> None:
-        blank = msgspec.structs.replace(entry, time=_EPOCH, remote="", duration_seconds=0.0)
-        # None of the three can be within a text, where each quotation mark has a backslash before it.
-        self._head, *self._middle, self._end = _BLANKS.split(as_json(blank))
-        self._openings: dict[str, bytes] = {}
+        self._entry = entry
+        self._parts: list[bytes] = []
 
     def of(self, now: float, remote: str, durations: Sequence[float]) -> bytes:
         """Return the lines, each with its end, of requests that ended at a time in epoch seconds."""
+        head, before, between, end = self._parts = self._parts or self._split()
         time = _ENCODER.encode(datetime.fromtimestamp(now, UTC))
-        opening = self._openings.get(remote)
-        if opening is None:
-            opening = self._open(remote)
-        start = self._head + time + opening
-        between = self._end + start
-        return b"".join((start, between.join(map(_shown_seconds, durations)), self._end))
+        start = b"".join((head, time, before, _ENCODER.encode(remote), between))
+        return b"".join((start, (end + start).join(map(_shown_seconds, durations)), end))
 
-    def _open(self, remote: str) -> bytes:
-        if len(self._openings) >= _MOST_REMOTES:
-            self._openings.clear()
-        before, between = self._middle
-        self._openings[remote] = opening = before + _ENCODER.encode(remote) + between
-        return opening
+    def _split(self) -> list[bytes]:
+        blank = msgspec.structs.replace(self._entry, time=_EPOCH, remote="", duration_seconds=0.0)
+        # None of the three can be within a text, where each quotation mark has a backslash before it.
+        return _BLANKS.split(as_json(blank))
 
 
 def _shown_seconds(seconds: float) -> bytes:
