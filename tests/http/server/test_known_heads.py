@@ -39,3 +39,13 @@ def test_the_memory_is_bounded() -> None:
     for head in heads:
         known.remember(head, request_with())
     assert 0 < sum(known.find(head) is not None for head in heads) <= 1024
+
+
+def test_a_head_that_is_known_stays_as_it_is() -> None:
+    known, request = KnownHeads(), request_with()
+    known.remember(b"GET", request)
+    for number in range(1023):
+        known.remember(b"%d" % number, request_with())
+    known.remember(b"GET", request_with())
+    assert known.find(b"GET") is request
+    assert known.find(b"0") is not None

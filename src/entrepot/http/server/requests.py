@@ -54,9 +54,12 @@ class KnownHeads:
         self.find = self._known.get
 
     def remember(self, head: bytes, request: Request) -> None:
-        """Keep a head, unless it is long, holds a credential or has a body."""
+        """Keep a head, unless it is long, holds a credential or has a body.
+
+        One that came with others may be known already, and its answer held.
+        """
         names = [name for name, _ in request.fields["headers"]]
-        if len(head) > _KNOWN_HEAD_BYTES or b"authorization" in names or request.body:
+        if len(head) > _KNOWN_HEAD_BYTES or b"authorization" in names or request.body or head in self._known:
             return
         if len(self._known) >= _KNOWN_HEADS:
             self._known.clear()
