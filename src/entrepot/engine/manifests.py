@@ -63,7 +63,7 @@ class Manifests:
 
     @property
     def generation(self) -> int:
-        """Grows when something is let go or refreshed, or other rules hold: then all is to be asked again."""
+        """Grows when something changes, is refreshed or let go, or rules do: all is asked again then."""
         return self._changes + self._sites.generation
 
     async def pull(self, repository: Repository, reference: Reference) -> Answer[StoredManifest]:
@@ -236,7 +236,10 @@ class Manifests:
             log.warning("manifest_not_recorded", repository=str(repository), reason=str(failure))
 
     async def _keep_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
-        now = self._clock.now()
+        now, before = self._clock.now(), self._tag(repository, tag)
+        if before is not None and before.digest != digest:
+            # What it meant before may seem fresh, by a clock that was set or where a refresh took long.
+            self._changes += 1
         self._tags.put((repository, tag), TagRecord(digest, now))
         try:
             await self._index.record_tag(repository, tag.name, digest, now)

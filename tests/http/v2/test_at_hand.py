@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_network
@@ -15,9 +16,12 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository, Tag
 from entrepot.policy.freshness import Freshness
 from entrepot.policy.proxies import TrustedProxies
+from entrepot.testing.waiting import until
 
 CONTENT = b'{"schemaVersion":2}'
 DIGEST = Digest.of(CONTENT)
+OTHER_CONTENT = b'{"schemaVersion":2,"layers":[]}'
+OTHER_DIGEST = Digest.of(OTHER_CONTENT)
 DEMO = Repository("docker.io", "library/demo")
 TAG = "/v2/library/demo/manifests/latest"
 BY_DIGEST = f"/v2/library/demo/manifests/{DIGEST}"
@@ -124,6 +128,32 @@ async def test_what_changes_an_answer_ends_it(
     assert answer.begin() is not None
     await change(published)
     assert answer.begin() is None
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+async def test_a_tag_that_means_another_thing_by_now_is_not_given_again(
+    published: House, method: str
+) -> None:
+    answer = await at_hand(published)
+    published.upstream.manifests["library/demo", "latest"] = OTHER_CONTENT
+    published.clock.advance(-3600)
+    assert (await ask(published, TAG, method)).headers["docker-content-digest"] == str(OTHER_DIGEST)
+    published.clock.advance(3600)
+    assert answer.begin() is None
+
+
+async def test_a_refresh_that_nobody_waits_for_any_more_ends_it_when_it_is_done(published: House) -> None:
+    await at_hand(published)
+    published.upstream.gate.clear()
+    refresh = asyncio.create_task(published.manifests.refresh(DEMO, Tag("latest")))
+    await until(lambda: len(published.upstream.asked) == 2, "it asks")
+    refresh.cancel()
+    await asyncio.wait([refresh])
+    answer = await at_hand(published)
+    published.upstream.manifests["library/demo", "latest"] = OTHER_CONTENT
+    published.upstream.gate.set()
+    await until(lambda: answer.begin() is None, "its end")
+    assert (await ask(published, TAG)).body == OTHER_CONTENT
 
 
 async def test_it_is_counted_as_if_it_had_been_asked_for(published: House) -> None:
