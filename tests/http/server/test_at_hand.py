@@ -130,6 +130,33 @@ async def test_who_does_not_read_is_waited_for(harbour: Harbour) -> None:
         assert (await client.answer()).body == lender.body
 
 
+async def test_who_asks_and_does_not_read_is_not_given_more_than_anybody(harbour: Harbour) -> None:
+    """One request at a time: what comes at once is not known again, and waits anyhow."""
+    lender = Lender(b"x" * 16_000)
+    await harbour.serve(lender)
+    client = await harbour.connect(receives=8192)
+    await client.get()
+    (connection,) = harbour.server._shared.connections
+    reading = cast("asyncio.Transport", client.writer.transport)
+    reading.pause_reading()
+
+    async def ask() -> None:
+        before = connection._received
+        client.writer.write(GET)
+        await settle(lambda: connection._received > before)
+
+    asked = 0
+    while connection._reading:
+        assert connection._outlet.buffered < 128 << 10
+        await ask()
+        asked += 1
+    assert connection._outlet.paused
+    assert lender.asked == 2
+    reading.resume_reading()
+    for _ in range(asked):
+        assert (await client.answer()).body == lender.body
+
+
 async def test_it_is_given_over_tls(harbour: Harbour, tmp_path: Path) -> None:
     made = certify(tmp_path, "cache", of="DNS:cache")
     lender = Lender()
@@ -161,15 +188,44 @@ async def test_only_what_was_given_can_be_at_hand(harbour: Harbour) -> None:
     assert (await client.get()).headers["x-asked"] == "2"
 
 
+async def test_what_was_not_given_yet_cannot_be_at_hand(harbour: Harbour) -> None:
+    lender = Lender()
+
+    async def hasty(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"4")]})
+        await send({"type": "entrepot.at_hand", "body": lender.body, "answer": lender})
+
+    await harbour.serve(hasty)
+    client = await harbour.connect()
+    assert (await client.get()).status == 500
+    assert isinstance(harbour.fetch_error(), ResponseInvalid)
+
+
 async def test_bytes_and_deadlines_are_counted_as_ever(harbour: Harbour) -> None:
-    server = await harbour.serve(Lender())
+    server = await harbour.serve(Lender(), head_seconds=10, keep_alive_seconds=1000)
     client = await harbour.connect()
     (connection,) = server._shared.connections
     sent: list[Any] = [0]
     for _ in range(3):
         connection.deadline = 0.0
         await client.get()
-        assert connection.deadline > 0.0
+        assert connection.deadline > server._shared.now + 500
         sent.append(server.bytes_sent)
     first, second, third = (after - before for before, after in pairwise(sent))
     assert first == second == third > 0
+
+
+async def test_what_is_told_as_given_was_sent(harbour: Harbour) -> None:
+    class Observer(Lender):
+        def given(self, peer: str, begun: float) -> None:
+            super().given(peer, begun)
+            sent.append(harbour.server.bytes_sent)
+
+    sent: list[int] = []
+    await harbour.serve(Observer())
+    client = await harbour.connect()
+    for _ in range(3):
+        await client.get()
+        sent.append(harbour.server.bytes_sent)
+    _, given, second, given_again, third = sent
+    assert (given, given_again) == (second, third)
