@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import ssl
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, cast
 
 import pytest
-from tests.http.server.conftest import GET, Harbour, settle
+from tests.http.server.conftest import GET, Client, Harbour, settle
 
 from entrepot.http.server import Receive, ResponseInvalid, Scope, Send
+from entrepot.http.server.connection import Connection
 from entrepot.testing.certificates import certify, server_context
 
 
@@ -131,7 +134,6 @@ async def test_who_does_not_read_is_waited_for(harbour: Harbour) -> None:
 
 
 async def test_who_asks_and_does_not_read_is_not_given_more_than_anybody(harbour: Harbour) -> None:
-    """One request at a time: what comes at once is not known again, and waits anyhow."""
     lender = Lender(b"x" * 16_000)
     await harbour.serve(lender)
     client = await harbour.connect(receives=8192)
@@ -139,22 +141,46 @@ async def test_who_asks_and_does_not_read_is_not_given_more_than_anybody(harbour
     (connection,) = harbour.server._shared.connections
     reading = cast("asyncio.Transport", client.writer.transport)
     reading.pause_reading()
-
-    async def ask() -> None:
-        before = connection._received
-        client.writer.write(GET)
-        await settle(lambda: connection._received > before)
-
     asked = 0
     while connection._reading:
         assert connection._outlet.buffered < 128 << 10
-        await ask()
+        await _ask_alone(client, connection)
         asked += 1
     assert connection._outlet.paused
     assert lender.asked == 2
     reading.resume_reading()
     for _ in range(asked):
         assert (await client.answer()).body == lender.body
+
+
+async def test_what_is_given_stands_behind_what_waits_to_be_taken(harbour: Harbour) -> None:
+    lender = Lender(b"x" * 16_000)
+    server = await harbour.serve(lender)
+    client = await harbour.connect(receives=8192)
+    await client.get()
+    (connection,) = server._shared.connections
+    reading = cast("asyncio.Transport", client.writer.transport)
+    reading.pause_reading()
+    size, asked = server.bytes_sent, 1
+    while not connection._outlet.buffered:
+        await _ask_alone(client, connection)
+        asked += 1
+    taken = bytearray()
+    with suppress(BlockingIOError):  # Now there is room again, which the server has not noticed yet.
+        while part := os.read(client.writer.get_extra_info("socket").fileno(), 1 << 20):
+            taken += part
+    await _ask_alone(client, connection)
+    reading.resume_reading()
+    taken += await client.reader.readexactly(size * asked - len(taken))
+    assert {len(answer) for answer in taken.split(b"HTTP/1.1 200 OK\r\n")} == {0, size - 17}
+    assert taken.count(b"\r\n\r\n" + lender.body) == asked
+
+
+async def _ask_alone(client: Client, connection: Connection) -> None:
+    """Return when the server has heard it: what comes at once is not known again, and waits anyhow."""
+    before = connection._received
+    client.writer.write(GET)
+    await settle(lambda: connection._received > before)
 
 
 async def test_it_is_given_over_tls(harbour: Harbour, tmp_path: Path) -> None:
