@@ -30,8 +30,7 @@ class GivenAgain:
     def begin(self) -> float | None:
         """Refuse one that may become a trace of its own, too: it goes the long way, where it is told of."""
         begun = self._now()
-        is_quiet = not trace.is_on or begun < trace.quiet_until
-        return begun if is_quiet and self._holds() else None
+        return begun if begun < trace.quiet_until and self._holds() else None
 
     def given(self, peer: str, begun: float) -> None:
         self._take(peer if self._client is None else self._client(peer), self._now() - begun)

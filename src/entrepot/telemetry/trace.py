@@ -113,7 +113,7 @@ class Tracing:
         self._plain_a_second = 0
         self._looked_at_left = self._plain_left = 0
         self._second_ends = 0.0
-        self.quiet_until = 0.0
+        self.quiet_until = inf
         """Until then nothing is told of a request that has nothing to tell; in seconds of ``monotonic``."""
         self.dropped: Callable[[int], object] = lambda _spans: None
         """Told how many spans no collector took."""
@@ -128,7 +128,7 @@ class Tracing:
         self._share = share
         self._plain_a_second = plain_a_second
         self._second_ends = 0.0
-        self.quiet_until = 0.0 if share > 0 and plain_a_second > 0 else inf
+        self.quiet_until = 0.0 if self.is_on and share > 0 and plain_a_second > 0 else inf
 
     def begin_request(self, traceparent: str | None) -> Root | None:
         """Begin a request; ``traceparent`` is its sender's (W3C Trace Context, 3.2)."""

@@ -11,11 +11,14 @@ from typing import Any
 import pytest
 from tests.http.v2.conftest import House, Reply
 
+from entrepot.http import at_hand as at_hand_module
+from entrepot.http import face
 from entrepot.http.server.asgi import AtHand
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository, Tag
 from entrepot.policy.freshness import Freshness
 from entrepot.policy.proxies import TrustedProxies
+from entrepot.telemetry.trace import Span, Tracing
 from entrepot.testing.waiting import until
 
 CONTENT = b'{"schemaVersion":2}'
@@ -189,6 +192,21 @@ async def test_it_is_logged_as_if_it_had_been_asked_for(
     del asked["remote"], asked["duration_seconds"]
     assert given == [asked, asked]
     assert (asked["user_agent"], asked["cache"], asked["size"]) == ("test/1", "hit", len(CONTENT))
+
+
+async def test_what_is_to_be_traced_is_asked_for(published: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    tracing, told = Tracing(monotonic=published.clock.monotonic), list[Span]()
+    for module in (face, at_hand_module):
+        monkeypatch.setattr(module, "trace", tracing)
+    tracing.configure(told.append, plain_a_second=2)
+    answer = await at_hand(published)
+    assert answer.begin() is None
+    for _ in range(2):
+        await ask(published, TAG)
+    assert answer.begin() is not None
+    published.clock.advance(1)
+    assert answer.begin() is None
+    assert [span.attributes["entrepot.cache"] for span in told] == ["miss", "hit", "hit"]
 
 
 async def test_lines_are_in_the_order_in_which_requests_ended(

@@ -133,6 +133,15 @@ def test_while_it_is_quiet_none_of_them_is_told() -> None:
     assert quiet == [2.05]
 
 
+def test_it_is_quiet_where_nobody_collects() -> None:
+    tracing = Tracing()
+    assert tracing.quiet_until == inf
+    tracing.configure(lambda _span: None, 1.0, 5)
+    assert tracing.quiet_until == 0.0
+    tracing.configure(None, 1.0, 5)
+    assert tracing.quiet_until == inf
+
+
 @pytest.mark.parametrize("never", [{"share": 0.0}, {"plain_a_second": 0}])
 def test_it_is_always_quiet_where_none_is_to_be_told(never: dict[str, Any]) -> None:
     assert Traced(**never).quiet_until == inf
