@@ -24,7 +24,7 @@ class Lender:
     def __init__(self, body: bytes = b"held") -> None:
         self.body = body
         self.offered: bytes | None = None
-        self.asked = 0
+        self.asked = self.offers = 0
         self.holds = True
         self.answered: list[tuple[str, float]] = []
         self.begun = 0.0
@@ -35,6 +35,7 @@ class Lender:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         await send({"type": "http.response.body", "body": self.body})
         if "entrepot.at_hand" in scope["extensions"]:
+            self.offers += 1
             offered = self.body if self.offered is None else self.offered
             await send({"type": "entrepot.at_hand", "body": offered, "answer": self})
 
@@ -84,6 +85,7 @@ async def test_what_is_for_one_client_alone_is_not_kept(harbour: Harbour, header
     for asked in ("1", "2"):
         client = await harbour.connect()
         assert (await client.get(headers=headers)).headers["x-asked"] == asked
+    assert lender.offers == 0
 
 
 async def test_requests_differ_by_every_byte(harbour: Harbour) -> None:

@@ -131,6 +131,7 @@ async def test_what_changes_an_answer_ends_it(
     assert answer.begin() is not None
     await change(published)
     assert answer.begin() is None
+    assert (await at_hand(published, path)).begin() is not None
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])

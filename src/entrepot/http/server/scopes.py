@@ -31,7 +31,7 @@ def request_scope(base: dict[str, Any], request: Request) -> Scope:
     """Make a scope that the application may change."""
     scope = base | request.fields
     scope["headers"] = request.fields["headers"].copy()
-    scope["extensions"] = _EXTENSIONS_OF_KNOWN if request.is_known else _EXTENSIONS
+    scope["extensions"] = _EXTENSIONS_OF_KNOWN if request.is_known and request.keep_alive else _EXTENSIONS
     return scope
 
 
