@@ -46,16 +46,16 @@ class AlikeLines:
         head, before, between, end = self._parts = self._parts or self._split()
         time = _ENCODER.encode(datetime.fromtimestamp(now, UTC))
         start = b"".join((head, time, before, _ENCODER.encode(remote), between))
-        return b"".join((start, (end + start).join(map(_shown_seconds, durations)), end))
+        shown = [
+            _SHORT[int(seconds * 1e6)] if seconds < _SHORT_SECONDS else b"%.6f" % seconds
+            for seconds in durations
+        ]
+        return b"".join((start, (end + start).join(shown), end))
 
     def _split(self) -> list[bytes]:
         blank = msgspec.structs.replace(self._entry, time=_EPOCH, remote="", duration_seconds=0.0)
         # None of the three can be within a text, where each quotation mark has a backslash before it.
         return _BLANKS.split(as_json(blank))
-
-
-def _shown_seconds(seconds: float) -> bytes:
-    return _SHORT[int(seconds * 1e6)] if seconds < _SHORT_SECONDS else b"%.6f" % seconds
 
 
 def as_text(entry: AuditEntry) -> bytes:
