@@ -25,17 +25,22 @@ _KIND = "blob"
 class OpenBlob:
     """A ``BlobStream``.  What goes wrong in its body is told to the endpoint's breaker."""
 
-    def __init__(self, response: Response, endpoint: Endpoint, observer: Observer, what: str) -> None:
-        self.start, self.stop, self.size = _extent(response, what)
+    def __init__(
+        self, response: Response, endpoint: Endpoint, observer: Observer, wish: Wish, digest: Digest
+    ) -> None:
+        self._what = f"{wish} at {endpoint.host}"
+        self.start, self.stop, self.size = _extent(response, self._what)
         self._response = response
         self.origin = endpoint
         self._observer = observer
-        self._what = what
+        self._digest = digest
+        self._answers = endpoint.answers
         self._is_diverted = False
 
     async def chunks(self) -> AsyncIterator[bytes]:
         position = self.start
         with self._blamed():
+            self._listen()
             async for chunk in self._response.chunks():
                 self._observer.received(_KIND, len(chunk))
                 position += len(chunk)
@@ -44,6 +49,7 @@ class OpenBlob:
                         f"{self._what}: more bytes came than the {self.stop - self.start} told"
                     )
                 yield chunk
+                self._listen()
             if self.stop is not None and position < self.stop and not self._is_diverted:
                 raise UpstreamDown(f"{self._what}: ended {self.stop - position} bytes too early")
 
@@ -52,29 +58,47 @@ class OpenBlob:
         if inflow is None:
             return None
         self._is_diverted = True
-        return _ObservedInflow(inflow, self._observer, self._blamed)
+        return _ObservedInflow(inflow, self._observer, self._blamed, self._listen)
+
+    def _listen(self) -> None:
+        """Begin to wait for what comes next."""
+        self._answers = self.origin.answers
 
     @contextmanager
     def _blamed(self) -> Iterator[None]:
         try:
             yield
         except UpstreamTimeout as failure:
-            self.origin.fail(FailureKind.TIMEOUT, str(failure))
+            self._blame_for_silence(str(failure))
             raise
         except UpstreamDown as failure:
             self.origin.fail(FailureKind.BROKEN_BODY, str(failure))
             raise
 
+    def _blame_for_silence(self, reason: str) -> None:
+        """Tell an endpoint that hangs from one that answers others meanwhile: there it is this blob alone."""
+        if self.origin.answers == self._answers:
+            self.origin.fail(FailureKind.TIMEOUT, reason)
+        else:
+            self.origin.distrust(self._digest)
+            self.origin.fail(FailureKind.BROKEN_BODY, reason)
+
 
 class _ObservedInflow:
     def __init__(
-        self, inflow: Inflow, observer: Observer, blamed: Callable[[], AbstractContextManager[None]]
+        self,
+        inflow: Inflow,
+        observer: Observer,
+        blamed: Callable[[], AbstractContextManager[None]],
+        listen: Callable[[], None],
     ) -> None:
         self._inflow = inflow
+        self._listen = listen
         self._observer = observer
         self._blamed = blamed
 
     async def ready(self) -> bool:
+        self._listen()
         with self._blamed():
             return await self._inflow.ready()
 
@@ -126,7 +150,7 @@ async def _open_part(
     headers = {"Range": range_header(start, stop)} if start > 0 or stop is not None else {}
     wish = _wish(repository, digest, headers)
     async with client.open(endpoint, wish) as response:
-        blob = OpenBlob(response, endpoint, client.observer, f"{wish} at {endpoint.host}")
+        blob = OpenBlob(response, endpoint, client.observer, wish, digest)
         if blob.start not in (0, start):
             raise RangeUnmet(f"{wish} at {endpoint.host}: asked from {start}, answered from {blob.start}")
         yield blob

@@ -90,6 +90,8 @@ class Endpoint:
         """Why it failed when it was last asked; ``None`` since it answered."""
         self.changed: Callable[[str | None], None] = lambda _reason: None
         """Told once why it is left alone from now on, and ``None`` when it answers again."""
+        self.answers = 0
+        """How many requests it has answered: tells whether it answered any since one looked."""
         self._head_trusted_at: dict[str, float] = {}
         self._blob_trusted_at: dict[Digest, float] = {}
 
@@ -114,7 +116,7 @@ class Endpoint:
         self._head_trusted_at[kind] = self._clock.monotonic() + _DISTRUST_LASTS
 
     def trusts_blob(self, digest: Digest) -> bool:
-        """Tell whether it gave no wrong bytes for a blob within the last hour."""
+        """Tell whether within the last hour it gave no wrong bytes for a blob, nor hung in it alone."""
         return self._clock.monotonic() >= self._blob_trusted_at.get(digest, -inf)
 
     def distrust(self, digest: Digest) -> None:
@@ -183,6 +185,7 @@ class Endpoint:
         self._state = breaker.on_probe(self._state, self._clock.monotonic())
 
     def succeed(self) -> None:
+        self.answers += 1
         self._state = breaker.on_success(self._state)
         if not self.is_rate_limited:
             self.last_failure = None

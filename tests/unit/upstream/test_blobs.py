@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 
 import pytest
@@ -153,6 +154,56 @@ async def test_silence_is_a_timeout_that_the_breaker_learns_of(
     with pytest.raises(UpstreamTimeout):
         await _download(upstream, digest)
     assert upstream.breaker.health() is Health.DOWN
+
+
+@pytest.mark.parametrize("is_diverted", [False, True])
+async def test_a_blob_that_hangs_while_others_are_answered_says_little_of_the_registry(
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], digest: Digest, *, is_diverted: bool
+) -> None:
+    upstream = connect(registry.url, patience=SHORT)
+    other = registry.content.add_blob("app", b"other")
+    registry.misbehave("blob", Fault(hang_after=0.5), containing=digest.hex)
+    half = asyncio.Event()
+    hanging = asyncio.create_task(_read_until_it_hangs(upstream, digest, half, is_diverted=is_diverted))
+    await half.wait()
+    assert await upstream.head_blob("app", other) == len(b"other")
+    with pytest.raises(UpstreamTimeout, match="fell silent"):
+        await hanging
+    assert upstream.breaker.health() is Health.UP
+
+
+async def _read_until_it_hangs(
+    upstream: RegistryUpstream, digest: Digest, half: asyncio.Event, *, is_diverted: bool
+) -> None:
+    """Set ``half`` when half of a blob is here."""
+    position, buffer = 0, memoryview(bytearray(SIZE))
+    async with upstream.open_blob("app", digest) as blob:
+        inflow = blob.divert() if is_diverted else None
+        async for chunk in blob.chunks():
+            position += len(chunk)
+            if position == SIZE // 2:
+                half.set()
+        while inflow is not None and await inflow.ready():
+            position += inflow.read_into(buffer)
+            if position == SIZE // 2:
+                half.set()
+
+
+async def test_a_blob_that_hangs_is_asked_of_another_mirror(
+    connect: Callable[..., RegistryUpstream], registry: FakeRegistry, digest: Digest
+) -> None:
+    async with FakeRegistry(registry.content) as mirror:
+        upstream = connect(registry.url, mirror.url, patience=SHORT)
+        other = registry.content.add_blob("app", b"other")
+        registry.misbehave("blob", Fault(hang_after=0.5), containing=digest.hex)
+        half = asyncio.Event()
+        hanging = asyncio.create_task(_read_until_it_hangs(upstream, digest, half, is_diverted=False))
+        await half.wait()
+        await upstream.head_blob("app", other)
+        with pytest.raises(UpstreamTimeout):
+            await hanging
+        assert await _download(upstream, digest) == ((0, SIZE, SIZE), CONTENT)
+        assert [request.kind for request in mirror.requests] == ["blob"]
 
 
 async def test_a_body_that_comes_in_drops_is_given_up(
