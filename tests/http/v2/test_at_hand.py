@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from io import BytesIO
 from ipaddress import ip_network
 from typing import Any
 
 import pytest
 from tests.http.v2.conftest import House, Reply
 
+from entrepot.audit.trail import AuditTrail
+from entrepot.config.schema import AuditSettings
 from entrepot.http import at_hand as at_hand_module
 from entrepot.http import face
 from entrepot.http.server.asgi import AtHand
@@ -18,6 +21,7 @@ from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository, Tag
 from entrepot.policy.freshness import Freshness
 from entrepot.policy.proxies import TrustedProxies
+from entrepot.telemetry.lines import LineWriter
 from entrepot.telemetry.trace import Span, Tracing
 from entrepot.testing.waiting import until
 
@@ -90,7 +94,7 @@ async def test_a_tag_is_given_again_while_it_is_fresh(published: House) -> None:
     answer = await at_hand(published)
     published.clock.advance(29)
     assert answer.begin() is not None
-    published.clock.advance(2)
+    published.clock.advance(1)
     assert answer.begin() is None
 
 
@@ -160,8 +164,29 @@ async def test_a_refresh_that_nobody_waits_for_any_more_ends_it_when_it_is_done(
     assert (await ask(published, TAG)).body == OTHER_CONTENT
 
 
+@dataclass
+class Slow(Offered):
+    """One whose client takes its time: ``meanwhile`` happens before it has the body."""
+
+    meanwhile: Callable[[], object] = field(kw_only=True)
+
+    async def take(self, message: Any) -> None:
+        if message["type"] == "http.response.body":
+            self.meanwhile()
+        await super().take(message)
+
+
+async def test_what_was_purged_while_a_client_took_it_is_not_given_again(published: House) -> None:
+    await ask(published, TAG)
+    reply = Slow(meanwhile=lambda: published.manifests.forget([(DEMO, "latest")], []))
+    await published.call(TAG, reply=reply, extensions={"entrepot.at_hand": {}})
+    assert reply.body == CONTENT
+    assert reply.answer is None or reply.answer.begin() is None
+
+
 async def test_it_is_counted_as_if_it_had_been_asked_for(published: House) -> None:
     answer = await at_hand(published)
+    published.clock.advance(5)
     labels = ("docker.io", "manifest", "hit", 200)
     tally = published.metrics.request(*labels)
     count, sent = tally.count, tally.sent_bytes
@@ -171,7 +196,7 @@ async def test_it_is_counted_as_if_it_had_been_asked_for(published: House) -> No
         answer.given("10.0.0.7", begun)
     assert (tally.count, tally.sent_bytes) == (count + 3, sent + 3 * len(CONTENT))
     uses = published.manifests._uses
-    assert uses._noted[DIGEST][1] == 5
+    assert uses._noted[DIGEST] == (published.clock.now(), 5)
 
 
 async def test_it_is_logged_as_if_it_had_been_asked_for(
@@ -193,6 +218,26 @@ async def test_it_is_logged_as_if_it_had_been_asked_for(
     del asked["remote"], asked["duration_seconds"]
     assert given == [asked, asked]
     assert (asked["user_agent"], asked["cache"], asked["size"]) == ("test/1", "hit", len(CONTENT))
+
+
+async def test_lines_are_written_soon_and_once(published: House) -> None:
+    stream = BytesIO()
+    writer = LineWriter(stream.write, "log")
+    silent = AuditSettings(enabled=False)
+    trail = AuditTrail(silent, published.folder, published.clock.now, published.metrics, log=writer)
+    published.face._notes._audit = trail
+    answer = await at_hand(published)
+
+    async def give() -> None:
+        before = stream.tell()
+        answer.given("10.0.0.7", 0.0)
+        await until(lambda: b"10.0.0.7" in stream.getvalue()[before:], "its line")
+
+    for _ in range(3):
+        await give()
+    published.face.flush()
+    writer.close()
+    assert stream.getvalue().count(b"10.0.0.7") == 3
 
 
 async def test_what_is_to_be_traced_is_asked_for(published: House, monkeypatch: pytest.MonkeyPatch) -> None:
