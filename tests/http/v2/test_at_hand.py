@@ -150,6 +150,16 @@ async def test_a_tag_that_means_another_thing_by_now_is_not_given_again(
     assert answer.begin() is None
 
 
+async def test_a_tag_that_still_means_the_same_ends_nothing_else(published: House) -> None:
+    await ask(published, TAG)
+    answer = await at_hand(published, BY_DIGEST)
+    published.clock.advance(31)
+    asked = len(published.upstream.asked)
+    await ask(published, TAG)
+    assert len(published.upstream.asked) > asked
+    assert answer.begin() is not None
+
+
 async def test_a_refresh_that_nobody_waits_for_any_more_ends_it_when_it_is_done(published: House) -> None:
     await at_hand(published)
     published.upstream.gate.clear()
