@@ -10,6 +10,7 @@ import pytest
 from entrepot.engine.fetch import Source
 from entrepot.engine.passthrough import NoSpool, PassThrough
 from entrepot.engine.tasks import Tasks
+from entrepot.errors import WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository
 from entrepot.testing.scripted_upstream import ScriptedUpstream
@@ -50,3 +51,12 @@ async def test_of_a_whole_that_is_sent_again_what_is_not_there_yet_is_passed_on(
     upstream.cuts = [150_000, 300_000]
     assert await read(passed, 0, None, is_checked=True) == CONTENT
     assert len(upstream.downloads) == 3
+
+
+async def test_who_was_cut_off_is_not_doubted_for_what_another_answer_says(
+    passed: PassThrough, upstream: ScriptedUpstream
+) -> None:
+    upstream.honours_range, upstream.cuts = True, [150_000]
+    upstream.refusals = {2: WrongContent("another part than was asked for")}
+    assert await read(passed, 0, None) == CONTENT
+    assert [start > 0 for start, _ in upstream.downloads] == [False, True, True]
