@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
@@ -16,13 +16,11 @@ from entrepot.upstream.authorizer import Authorizer
 from entrepot.upstream.bodies import read_start
 from entrepot.upstream.endpoint import Endpoint, origin_of
 from entrepot.upstream.observer import Observer
+from entrepot.upstream.redirects import MOST_REDIRECTS, REDIRECTS, redirect_target
 from entrepot.upstream.standing import Standing
 from entrepot.upstream.transport import Ask, Response, Transport
 
 __all__ = ["Client", "Wish"]
-
-_MOST_REDIRECTS = 5
-_REDIRECTS = frozenset({301, 302, 303, 307, 308})
 
 
 class Wish(Struct, frozen=True):
@@ -110,18 +108,18 @@ class Client:
         """Follow redirects, to wherever, but bring the credential to the endpoint's own origin only."""
         url = endpoint.address(wish.repository, wish.rest)
         visited = set[str]()
-        while url not in visited and len(visited) <= _MOST_REDIRECTS:
+        while url not in visited and len(visited) <= MOST_REDIRECTS:
             visited.add(url)
             headers = dict(wish.headers)
             if authorization is not None and origin_of(url) == endpoint.origin:
                 headers["Authorization"] = authorization
             async with self._transport.request(Ask(wish.method, url, headers)) as response:
-                if response.status not in _REDIRECTS:
+                if response.status not in REDIRECTS:
                     yield response, url
                     return
                 await read_start(response)
-                url = _target(url, response.headers.get("location", ""))
-        trouble = "redirects in a circle" if url in visited else f"more than {_MOST_REDIRECTS} redirects"
+                url = redirect_target(url, response.headers.get("location", ""))
+        trouble = "redirects in a circle" if url in visited else f"more than {MOST_REDIRECTS} redirects"
         raise UpstreamLoops(f"{wish} at {endpoint.host}: {trouble}; is the endpoint right?")
 
     def _note(self, response: Response) -> None:
@@ -145,17 +143,3 @@ def _spanned(endpoint: Endpoint, wish: Wish) -> AbstractContextManager[Span | No
     """Tell of a request, the wait for its turn and its body included."""
     attributes = {"http.request.method": wish.method, "server.address": endpoint.host, "url.path": str(wish)}
     return trace.span(f"{wish.method} {wish.kind} of upstream", Kind.CLIENT, **attributes)
-
-
-def _target(url: str, location: str) -> str:
-    """Resolve a Location; its signature must survive, so no character of it is quoted anew."""
-    try:
-        target = urljoin(url, location)
-        origin = origin_of(target)
-    except ValueError:
-        origin = ("", "", None)
-        target = location
-    is_plain = target.isascii() and target.isprintable() and " " not in target
-    if not location or not is_plain or origin[0] not in ("http", "https") or not origin[1]:
-        raise UpstreamDown(f"{urlsplit(url).netloc} redirects to nowhere: {location[:100]!r}")
-    return target

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -13,6 +15,8 @@ from entrepot.ports.clock import Clock
 from entrepot.upstream.answers import retry_after
 from entrepot.upstream.bodies import read_start, read_whole
 from entrepot.upstream.credentials import Credential
+from entrepot.upstream.endpoint import origin_of
+from entrepot.upstream.redirects import MOST_REDIRECTS, REDIRECTS, redirect_target
 from entrepot.upstream.transport import Ask, Response, Transport
 
 __all__ = ["TokenWish", "Tokens"]
@@ -98,19 +102,23 @@ class Tokens:
 
     async def _get(self, wish: TokenWish) -> bytes:
         """Ask by GET, and again by POST where 404 or 405 says that only OAuth 2 is spoken."""
-        query = {"service": wish.service, "scope": wish.scope}
-        headers = {}
-        if wish.credential is not None:
-            query["account"] = wish.credential.username
-            headers["Authorization"] = wish.credential.basic()
-        query_text = urlencode({name: value for name, value in query.items() if value})
-        joint = "&" if urlsplit(wish.realm).query else "?"
-        url = f"{wish.realm}{joint}{query_text}" if query_text else wish.realm
-        async with self._transport.request(Ask("GET", url, headers)) as response:
+        async with self._followed(wish) as response:
             if response.status not in (404, 405) or wish.credential is None:
                 return await self._content_of(response, wish)
             await read_start(response)
         return await self._post(wish, wish.credential)
+
+    @asynccontextmanager
+    async def _followed(self, wish: TokenWish) -> AsyncIterator[Response]:
+        url = _url(wish)
+        for _ in range(1 + MOST_REDIRECTS):
+            async with self._transport.request(Ask("GET", url, _headers(wish))) as response:
+                if response.status not in REDIRECTS:
+                    yield response
+                    return
+                await read_start(response)
+                url = _redirected(wish, url, response.headers.get("location", ""))
+        raise UpstreamDown(f"the token service {wish.host} redirects more than {MOST_REDIRECTS} times")
 
     async def _post(self, wish: TokenWish, credential: Credential) -> bytes:
         form = {"service": wish.service, "client_id": _CLIENT_ID} | _grant(credential)
@@ -130,6 +138,28 @@ class Tokens:
         if status == 429:
             raise RateLimited(f"the token service {wish.host} counts too many requests", wait)
         raise UpstreamDown(f"the token service {wish.host} answered {status}", wait)
+
+
+def _url(wish: TokenWish) -> str:
+    query = {"service": wish.service, "scope": wish.scope}
+    if wish.credential is not None:
+        query["account"] = wish.credential.username
+    query_text = urlencode({name: value for name, value in query.items() if value})
+    joint = "&" if urlsplit(wish.realm).query else "?"
+    return f"{wish.realm}{joint}{query_text}" if query_text else wish.realm
+
+
+def _headers(wish: TokenWish) -> dict[str, str]:
+    return {} if wish.credential is None else {"Authorization": wish.credential.basic()}
+
+
+def _redirected(wish: TokenWish, url: str, location: str) -> str:
+    """Return where a redirect leads; raise ``UpstreamDown`` where a credential must not go along."""
+    target = redirect_target(url, location)
+    if wish.credential is not None and origin_of(target) != origin_of(wish.realm):
+        place = urlsplit(target).netloc
+        raise UpstreamDown(f"the token service {wish.host} redirects to {place}, where no credential is sent")
+    return target
 
 
 def _grant(credential: Credential) -> dict[str, str]:

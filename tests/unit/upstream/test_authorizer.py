@@ -290,6 +290,36 @@ async def test_a_token_service_that_fails_is_a_failure_with_a_name(
         await connect(registry.url, **ROBOT).get_manifest("library/app", TAG)
 
 
+@pytest.mark.parametrize(("host", "settings"), [("localhost", {}), ("127.0.0.1", {}), ("127.0.0.1", ROBOT)])
+async def test_a_token_service_may_have_moved(
+    registry: FakeRegistry, connect: Connect, image: Image, host: str, settings: dict[str, object]
+) -> None:
+    registry.auth = BearerAuth(USERS, anonymous=not settings, realm=f"{registry.url}/old")
+    moved = f"http://{host}:{registry.port}/token?scope=repository:library/app:pull"
+    registry.misbehave("other", Fault(status=301, headers={"Location": moved}))
+    assert (await connect(registry.url, **settings).get_manifest("library/app", TAG)).digest == image.digest
+
+
+async def test_a_credential_does_not_follow_a_token_service_elsewhere(
+    registry: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    registry.auth = BearerAuth(USERS)
+    moved = f"http://localhost:{registry.port}/other"
+    registry.misbehave("token", Fault(status=307, headers={"Location": moved}))
+    with pytest.raises(UpstreamDown, match=r"redirects to localhost:\d+, where no credential is sent"):
+        await connect(registry.url, **ROBOT).get_manifest("library/app", TAG)
+    assert registry.count("other") == 0
+
+
+async def test_a_token_service_that_redirects_in_a_circle_is_a_failure(
+    registry: FakeRegistry, connect: Connect, image: Image
+) -> None:
+    registry.auth = BearerAuth(USERS)
+    registry.misbehave("token", Fault(status=307, headers={"Location": "/token"}))
+    with pytest.raises(UpstreamDown, match="redirects more than 5 times"):
+        await connect(registry.url).get_manifest("library/app", TAG)
+
+
 @pytest.mark.parametrize("life", ["-5", "0", '"soon"', "null", "1e300"])
 async def test_a_strange_life_of_a_token_does_no_harm(
     registry: FakeRegistry, connect: Connect, image: Image, life: str
