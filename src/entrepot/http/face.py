@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 
 from entrepot.errors import EntrepotError
-from entrepot.http.at_hand import GivenAgain
 from entrepot.http.call import Again, Call
+from entrepot.http.given_again import GivenAgain
 from entrepot.http.notes import Notes
 from entrepot.http.problems import reply_loop
 from entrepot.http.server.asgi import ASGIApp, ClientDisconnected, Message, Receive, Scope, Send

@@ -14,8 +14,7 @@ from tests.http.v2.conftest import House, Reply
 
 from entrepot.audit.trail import AuditTrail
 from entrepot.config.schema import AuditSettings
-from entrepot.http import at_hand as at_hand_module
-from entrepot.http import face
+from entrepot.http import face, given_again
 from entrepot.http.server.asgi import AtHand
 from entrepot.oci.digest import Digest
 from entrepot.oci.reference import Repository, Tag
@@ -252,7 +251,7 @@ async def test_lines_are_written_soon_and_once(published: House) -> None:
 
 async def test_what_is_to_be_traced_is_asked_for(published: House, monkeypatch: pytest.MonkeyPatch) -> None:
     tracing, told = Tracing(monotonic=published.clock.monotonic), list[Span]()
-    for module in (face, at_hand_module):
+    for module in (face, given_again):
         monkeypatch.setattr(module, "trace", tracing)
     tracing.configure(told.append, plain_a_second=2)
     answer = await at_hand(published)
