@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 import socket
+from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from entrepot.audit.forward import Batch
-from entrepot.audit.runs import runs
 
 __all__ = ["SyslogTarget"]
 
@@ -38,7 +38,7 @@ class SyslogTarget:
             if self._socket is None or _is_closed(self._socket):
                 self.close()
                 self._socket = self._connected()
-            self._send(self._socket, batch)
+            self._send(self._socket, self._messages(batch))
         except OSError:
             self.close()
             raise
@@ -57,21 +57,25 @@ class SyslogTarget:
         family, *_, address = socket.getaddrinfo(host, port, type=socket.SOCK_DGRAM)[0]
         return _datagrams(family, address)
 
-    def _send(self, connected: socket.socket, batch: Batch) -> None:
-        starts = ((self._start_of(run[0]), run) for run in runs(batch.lines))
+    def _send(self, connected: socket.socket, messages: Iterator[tuple[str, str]]) -> None:
         if self._url.scheme == "tcp":
-            frames = "".join(
-                f"{len(start) + len(line)} {start}{line}" for start, run in starts for line in run
-            )
-            connected.sendall(frames.encode("latin-1"))
+            parts: list[str] = []
+            for start, line in messages:
+                parts += (f"{len(start) + len(line)} {start}", line)
+            connected.sendall("".join(parts).encode("latin-1"))
             return
-        for start, run in starts:
-            for line in run:
-                connected.send(f"{start}{line}".encode("latin-1")[:_LARGEST_DATAGRAM])
+        for start, line in messages:
+            connected.send(f"{start}{line}".encode("latin-1")[:_LARGEST_DATAGRAM])
 
-    def _start_of(self, line: str) -> str:
-        head = _HEAD.match(line)
-        return self._start("-", "-") if head is None else self._start(head["time"], head["event"])
+    def _messages(self, batch: Batch) -> Iterator[tuple[str, str]]:
+        """Yield what stands before each line, and the line; those of one moment have it in common."""
+        known, start = "", ""
+        for line in batch.lines:
+            if not (known and line.startswith(known)):
+                head = _HEAD.match(line)
+                known = "" if head is None else head[0]
+                start = self._start("-", "-") if head is None else self._start(head["time"], head["event"])
+            yield start, line
 
     def _start(self, time: str, event: str) -> str:
         """Return the header of a message (RFC 5424, section 6.2), and that it has no structured data."""

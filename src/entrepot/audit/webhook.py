@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
-from itertools import accumulate
+from itertools import repeat
 from typing import Literal
 
 import msgspec
 
 from entrepot.audit.forward import Batch
 from entrepot.audit.messages import Webhook
-from entrepot.audit.runs import runs
 from entrepot.config.certificates import load_authorities
 from entrepot.errors import SettingsInvalid
 from entrepot.telemetry.post import Poster
@@ -33,6 +33,8 @@ class _Head(msgspec.Struct, gc=False):
 
 
 _HEAD = msgspec.json.Decoder(_Head)
+_BEGINNING = '{"event":"'
+"""Of every line of ours: entries are written with their tag first."""
 
 
 class WebhookTarget:
@@ -45,11 +47,11 @@ class WebhookTarget:
 
     def send(self, batch: Batch) -> None:
         """Post all lines as one batch."""
-        events = "},{".join(self._events(batch))
-        if events:
+        parts = list(self._parts(batch))
+        if parts:
             try:
                 self._poster = self._poster or self._made()
-                self._poster.post(f"[{{{events}}}]".encode("latin-1"))
+                self._poster.post("".join([*parts, "}]"]).encode("latin-1"))
             except OSError:
                 self.close()  # So that the authorities are read again: the file may have been renewed.
                 raise
@@ -73,22 +75,23 @@ class WebhookTarget:
                 raise OSError(str(failure)) from failure
         return Poster(self._webhook.url, headers, context)
 
-    def _events(self, batch: Batch) -> Iterator[str]:
+    def _parts(self, batch: Batch) -> Iterator[str]:
         """Wrap each line as it is, but for those that were torn (CloudEvents 1.0, sections 3.1 to 3.3).
 
         To read and write anew all of a line would cost the serving more than all else of the audit
-        log.
+        log, and so would another copy of it.
         """
-        end = batch.place.offset
-        for run in runs(batch.lines):
-            ends = list(accumulate((len(line) + 1 for line in run), initial=end))[1:]
-            end = ends[-1]
-            head = _head(run[0])
-            if head is not None:
-                about = self._about(head, batch.place.name)
-                yield "},{".join(
-                    [f'{about}{end}","data":{line}' for line, end in zip(run, ends, strict=True)]
-                )
+        ends, end = "[", batch.place.offset
+        known, about = _Head("request", ""), ""
+        for line, head in zip(batch.lines, _heads(batch), strict=True):
+            end += len(line) + 1
+            if head is None:
+                continue
+            if head != known:  # Lines of one moment tend to be about the same.
+                known, about = head, self._about(head, batch.place.name)
+            yield f'{ends}{{{about}{end}","data":'
+            yield line
+            ends = "},"
 
     def _about(self, head: _Head, file: str) -> str:
         """Return the members of an event, up to the place in its id: lines do not differ in the others."""
@@ -100,10 +103,19 @@ class WebhookTarget:
         )
 
 
-def _head(line: str) -> _Head | None:
-    """Return what is told of a line; ``None`` of one that was torn."""
+def _heads(batch: Batch) -> Sequence[_Head | None]:
+    """Return the head of each line, ``None`` for one that was torn."""
+    if all(map(str.startswith, batch.lines, repeat(_BEGINNING))):
+        with suppress(msgspec.DecodeError, UnicodeDecodeError):
+            heads = _HEAD.decode_lines(batch.content)
+            if len(heads) == len(batch.lines):  # So that none of them holds two.
+                return heads
+    return [_head(line) for line in batch.content[:-1].split(b"\n")]
+
+
+def _head(line: bytes) -> _Head | None:
     try:
-        return _HEAD.decode(line.encode("latin-1"))
+        return _HEAD.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
