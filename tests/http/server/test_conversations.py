@@ -44,13 +44,11 @@ async def test_a_scope_says_what_the_request_said(harbour: Harbour) -> None:
 
     await harbour.serve(app)
     client = await harbour.connect()
-    for _ in range(2):  # The second time it comes out of the memory of known heads.
+    for more in ([], ["entrepot.at_hand"]):  # The second time it comes out of the memory of known heads.
         await client.get("/v2/a%2Fb/%C3%A9%FF%zz?n=1&x=%20", headers="X-A:  b \r\nx-a: c\r\n")
         scope = dict(scopes.pop())
         assert scope.pop("client") == client.writer.get_extra_info("sockname")
-        assert scope.pop("extensions").keys() == {
-            *("http.response.zerocopysend", "entrepot.abort", "entrepot.at_hand")
-        }
+        assert scope.pop("extensions").keys() == {*("http.response.zerocopysend", "entrepot.abort", *more)}
         assert scope == {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.4"},

@@ -9,7 +9,7 @@ without.  Three extensions are offered in ``scope["extensions"]``:
   turned out wrong after it was begun.
 - ``entrepot.at_hand``: behind a whole answer, the event of this type lets the server give it again
   by itself, to requests that are alike byte for byte and for as long as ``AtHand.begin`` says.
-  Offered for requests that are remembered and do not end their connection; its ``body`` is the
+  Offered for requests that came before and do not end their connection; its ``body`` is the
   one that was sent.
 
 Requests of one connection run one after another.  What a client sends ahead stays unread, so that

@@ -147,6 +147,7 @@ class Connection(asyncio.BufferedProtocol):
             ):
                 self.deadline = shared.now + shared.limits.keep_alive_seconds
                 return
+            request.came_again = True
             self._reader.request = request
             self._begin(request)
         elif self._stage is _Stage.WAITING:

@@ -26,10 +26,10 @@ class Request:
     """A request whose head has arrived.
 
     ``fields`` are those of an ASGI scope.  ``body`` holds what nobody has taken yet.  One that
-    ``is_known`` stands for all that are alike, and ``held`` is the answer to them, if there is one.
+    ``came_again`` stands for all that are alike, byte for byte; ``held`` is the answer to them, if any.
     """
 
-    __slots__ = ("body", "complete", "expects_continue", "fields", "held", "is_known", "keep_alive")
+    __slots__ = ("body", "came_again", "complete", "expects_continue", "fields", "held", "keep_alive")
 
     def __init__(self, fields: dict[str, Any], *, keep_alive: bool) -> None:
         self.fields = fields
@@ -37,7 +37,7 @@ class Request:
         self.complete = False
         self.expects_continue = False
         self.body: bytearray | None = None
-        self.is_known = False
+        self.came_again = False
         self.held: HeldAnswer | None = None
 
 
@@ -64,7 +64,6 @@ class KnownHeads:
         if len(self._known) >= _KNOWN_HEADS:
             self._known.clear()
         self._known[head] = request
-        request.is_known = True
 
 
 class RequestReader:

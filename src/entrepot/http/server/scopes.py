@@ -12,7 +12,7 @@ __all__ = ["connection_scope", "request_scope"]
 
 _ASGI = {"version": "3.0", "spec_version": "2.4"}
 _EXTENSIONS: dict[str, dict[str, str]] = {"http.response.zerocopysend": {}, "entrepot.abort": {}}
-_EXTENSIONS_OF_KNOWN = _EXTENSIONS | {"entrepot.at_hand": {}}
+_EXTENSIONS_FOR_MORE = _EXTENSIONS | {"entrepot.at_hand": {}}
 
 
 def connection_scope(transport: asyncio.Transport) -> dict[str, Any]:
@@ -31,7 +31,7 @@ def request_scope(base: dict[str, Any], request: Request) -> Scope:
     """Make a scope that the application may change."""
     scope = base | request.fields
     scope["headers"] = request.fields["headers"].copy()
-    scope["extensions"] = _EXTENSIONS_OF_KNOWN if request.is_known and request.keep_alive else _EXTENSIONS
+    scope["extensions"] = _EXTENSIONS_FOR_MORE if request.came_again and request.keep_alive else _EXTENSIONS
     return scope
 
 
