@@ -113,6 +113,8 @@ class Job:
         if report is None:
             return Report()
         self._ended_at, self._last = self._clock.now(), report
+        if self._plan.pause is not None and (self._looks_at is None or self._looks_at <= self._ended_at):
+            self._looks_at = self._ended_at + self._plan.pause  # Who keeps it up rests from here on.
         return report
 
     async def _do(self) -> Report:

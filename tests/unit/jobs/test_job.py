@@ -1,7 +1,9 @@
 from __future__ import annotations
 
 import asyncio
+import operator
 from collections.abc import AsyncIterator
+from functools import partial
 
 import pytest
 from structlog.testing import capture_logs
@@ -11,7 +13,7 @@ from entrepot.errors import StoreFailed
 from entrepot.jobs.job import Job, Plan, Work
 from entrepot.ports.jobs import Report
 from entrepot.testing.virtual_clock import VirtualClock
-from entrepot.testing.waiting import PATIENCE
+from entrepot.testing.waiting import PATIENCE, until
 
 UNPLANNED = Plan()
 
@@ -62,6 +64,29 @@ async def _begun(tasks: Tasks, *, at_once: bool) -> list[float]:
     async with asyncio.timeout(PATIENCE):
         await begun.wait()
     return sleeps
+
+
+async def test_it_is_known_when_it_runs_again_as_soon_as_it_has_run(tasks: Tasks) -> None:
+    clock = VirtualClock()
+    now, hold = clock.now(), asyncio.Event()
+    told: list[tuple[float | None, float | None]] = []
+
+    async def work() -> None:
+        await hold.wait()
+
+    def tell(_run: asyncio.Task[Report]) -> None:
+        told.append((job.state().last_ended_at, job.state().next_at))
+
+    job = _job(tasks, work, Plan(pause=5, at_once=True), clock)
+    _ = tasks.spawn(job.keep_up(), "keep up")
+    for pauses in ([5], [5, 5]):
+        await until(lambda: job.is_running, "a run")
+        job.begin().add_done_callback(tell)
+        hold.set()
+        await until(partial(operator.eq, clock.sleeps, pauses), "its end")
+        hold.clear()
+        clock.advance(5)
+    assert told == [(now, now + 5), (now + 5, now + 10)]
 
 
 async def test_the_first_run_comes_after_a_while_or_at_once(tasks: Tasks) -> None:
