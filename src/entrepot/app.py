@@ -226,9 +226,8 @@ class Application:
         if self._tls is None or files is None:
             return
         try:
-            server_context(
-                files.certificate, files.key
-            )  # A pair that does not fit would cost the live context its key.
+            # A pair that does not fit would cost the live context its key.
+            server_context(files.certificate, files.key)
             load_pair(self._tls, files.certificate, files.key)
         except EntrepotError as failure:
             log.error("certificate_refused", reason=str(failure))

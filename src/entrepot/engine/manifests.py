@@ -83,7 +83,7 @@ class Manifests:
     def still_holds(self, answer: Answer[StoredManifest], generation: int) -> bool:
         """Tell whether what was answered in a generation may be given again; that is a use of its content."""
         now = self._clock.now()
-        if answer.since <= now < answer.until and generation == self._changes + self._sites.generation:
+        if answer.since <= now < answer.until and generation == self.generation:
             self._uses.note(answer.value.digest, now)
             return True
         return False
