@@ -144,6 +144,16 @@ def test_what_a_target_refuses_is_sent_when_it_is_back_and_each_attempt_is_repor
     assert failures == [Report("webhook", failure="nobody listens")] * collector.refused
 
 
+def _interrupted(files: AuditFiles, collector: Collector, begin: Callable[[], Forwarder]) -> list[bytes]:
+    """Have two lines sent by a forwarder that ends before four more come; return the two."""
+    first = _append(files, range(2))
+    forwarder = begin()
+    _got(collector, first)
+    forwarder.close()
+    _append(files, range(2, 6))
+    return first
+
+
 def test_what_is_not_kept_any_longer_is_lost_and_reported(
     files: AuditFiles,
     collector: Collector,
@@ -151,11 +161,7 @@ def test_what_is_not_kept_any_longer_is_lost_and_reported(
     tmp_path: Path,
     reports: list[Report],
 ) -> None:
-    first = _append(files, range(2))
-    forwarder = begin()
-    _got(collector, first)
-    forwarder.close()
-    _append(files, range(2, 6))
+    first = _interrupted(files, collector, begin)
     removed = audit_files(tmp_path)[:2]
     for path in removed:
         path.unlink()
@@ -175,11 +181,7 @@ def test_what_is_removed_when_it_was_about_to_be_read_is_one_loss_and_no_failure
     monkeypatch: pytest.MonkeyPatch,
     is_first_gone: bool,
 ) -> None:
-    first = _append(files, range(2))
-    forwarder = begin()
-    _got(collector, first)
-    forwarder.close()
-    _append(files, range(2, 6))
+    first = _interrupted(files, collector, begin)
     sent, next_one, _ = audit_files(tmp_path)
     if is_first_gone:
         sent.unlink()
