@@ -32,8 +32,20 @@ class _Head(msgspec.Struct, gc=False):
     repository: str | None = None
 
 
+class _Event(msgspec.Struct, gc=False, tag_field="specversion", tag="1.0", omit_defaults=True):
+    """CloudEvents 1.0, sections 3.1 to 3.3; ``data`` is a line as it stands."""
+
+    source: str
+    type: str
+    time: str
+    id: str
+    data: msgspec.Raw
+    subject: str = ""
+
+
 _HEAD = msgspec.json.Decoder(_Head)
-_BEGINNING = '{"event":"'
+_ENCODER = msgspec.json.Encoder()
+_BEGINNING = b'{"event":"'
 """Of every line of ours: entries are written with their tag first."""
 
 
@@ -43,15 +55,15 @@ class WebhookTarget:
     def __init__(self, webhook: Webhook) -> None:
         self._webhook = webhook
         self._poster: Poster | None = None
-        self._source = _as_json(f"/entrepot/{socket.gethostname()}")
+        self._source = f"/entrepot/{socket.gethostname()}"
 
     def send(self, batch: Batch) -> None:
         """Post all lines as one batch."""
-        parts = list(self._parts(batch))
-        if parts:
+        events = list(self._events(batch))
+        if events:
             try:
                 self._poster = self._poster or self._made()
-                self._poster.post("".join([*parts, "}]"]).encode("latin-1"))
+                self._poster.post(_ENCODER.encode(events))
             except OSError:
                 self.close()  # So that the authorities are read again: the file may have been renewed.
                 raise
@@ -75,42 +87,36 @@ class WebhookTarget:
                 raise OSError(str(failure)) from failure
         return Poster(self._webhook.url, headers, context)
 
-    def _parts(self, batch: Batch) -> Iterator[str]:
-        """Wrap each line as it is, but for those that were torn (CloudEvents 1.0, sections 3.1 to 3.3).
-
-        To read and write anew all of a line would cost the serving more than all else of the audit
-        log, and so would another copy of it.
-        """
-        ends, end = "[", batch.place.offset
-        known, about = _Head("request", ""), ""
-        for line, head in zip(batch.lines, _heads(batch), strict=True):
+    def _events(self, batch: Batch) -> Iterator[_Event]:
+        """Wrap each line, but for those that were torn."""
+        lines, place = batch.lines, batch.place
+        file, end = f"{place.name}:", place.offset
+        for line, head in zip(lines, _heads(batch.content, lines), strict=True):
             end += len(line) + 1
-            if head is None:
-                continue
-            if head != known:  # Lines of one moment tend to be about the same.
-                known, about = head, self._about(head, batch.place.name)
-            yield f'{ends}{{{about}{end}","data":'
-            yield line
-            ends = "},"
-
-    def _about(self, head: _Head, file: str) -> str:
-        """Return the members of an event, up to the place in its id: lines do not differ in the others."""
-        subject = "/".join(part for part in (head.upstream, head.repository) if part)
-        named = f'"subject":{_as_json(subject)},' if subject else ""
-        return (
-            f'"specversion":"1.0","source":{self._source},"type":"entrepot.{head.event}"'
-            f',"time":{_as_json(head.time)},{named}"id":"{file}:'
-        )
+            if head is not None:
+                yield _Event(
+                    self._source,
+                    f"entrepot.{head.event}",
+                    head.time,
+                    f"{file}{end}",
+                    msgspec.Raw(line),
+                    _subject(head.upstream, head.repository),
+                )
 
 
-def _heads(batch: Batch) -> Sequence[_Head | None]:
+@lru_cache(1024)
+def _subject(upstream: str | None, repository: str | None) -> str:
+    return "/".join(part for part in (upstream, repository) if part)
+
+
+def _heads(content: bytes, lines: Sequence[bytes]) -> Sequence[_Head | None]:
     """Return the head of each line, ``None`` for one that was torn."""
-    if all(map(str.startswith, batch.lines, repeat(_BEGINNING))):
+    if all(map(bytes.startswith, lines, repeat(_BEGINNING))):
         with suppress(msgspec.DecodeError, UnicodeDecodeError):
-            heads = _HEAD.decode_lines(batch.content)
-            if len(heads) == len(batch.lines):  # So that none of them holds two.
+            heads = _HEAD.decode_lines(content)
+            if len(heads) == len(lines):  # So that none of them holds two.
                 return heads
-    return [_head(line) for line in batch.content[:-1].split(b"\n")]
+    return [_head(line) for line in lines]
 
 
 def _head(line: bytes) -> _Head | None:
@@ -118,9 +124,3 @@ def _head(line: bytes) -> _Head | None:
         return _HEAD.decode(line)
     except (msgspec.DecodeError, UnicodeDecodeError):
         return None
-
-
-@lru_cache(1024)
-def _as_json(text: str) -> str:
-    """Return a string of JSON as bytes that are characters."""
-    return msgspec.json.encode(text).decode("latin-1")

@@ -23,7 +23,7 @@ def line(request_entry: RequestEntry) -> bytes:
 
 
 def _batch(*lines: bytes) -> Batch:
-    return Batch.of(Place("audit", 1), b"".join(line + b"\n" for line in lines))
+    return Batch(Place("audit", 1), b"".join(line + b"\n" for line in lines))
 
 
 def _content(message: bytes) -> bytes:

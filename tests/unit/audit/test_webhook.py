@@ -35,7 +35,7 @@ def lines(request_entry: RequestEntry, action_entry: ActionEntry) -> list[bytes]
 
 
 def _batch(*lines: bytes) -> Batch:
-    return Batch.of(Place(FILE, 300), b"".join(lines))
+    return Batch(Place(FILE, 300), b"".join(lines))
 
 
 def test_lines_are_posted_as_a_batch_of_cloud_events(receiver: Collector, lines: list[bytes]) -> None:
