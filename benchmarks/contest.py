@@ -7,7 +7,7 @@ import shutil
 import subprocess
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -85,7 +85,7 @@ class Contest:
         with self._fresh(ENTREPOT) as entrepot, self._fresh(REGISTRY) as registry:
             urls = {ENTREPOT: entrepot.url, REGISTRY: registry.url, NGINX: self._nginx.url}
             for url in urls.values():
-                self._warm_up(url)
+                self._warm_up(url, ["small", "large"])
             for name in (ENTREPOT, REGISTRY):
                 self._note("warm", name, partial(self._warm_tags, urls[name]))
             for _ in range(rounds):
@@ -108,12 +108,12 @@ class Contest:
         """Ask each for a second, for the moods of a machine last longer: what is compared is near."""
         for _ in range(turns):
             for name, url in urls.items():
-                self._note(row, name, partial(requests_per_second, url + path, 1))
+                self._note(row, name, partial(requests_per_second, url, path))
 
-    def _warm_up(self, url: str) -> None:
+    def _warm_up(self, url: str, blobs: Sequence[str]) -> None:
         for path in (self._content.tag_path, self._content.manifest_path):
             _manifest(url, path)
-        for name in ("small", "large"):
+        for name in blobs:
             download_speed(url + self._content.blob_path(name), self._content.size(name))
 
     def _warm_tags(self, url: str) -> float:
@@ -173,21 +173,31 @@ class Contest:
                 _look_at(everything, path)
             self._note("on idle", ENTREPOT, partial(proportional_size, everything.pid))
             with self._fresh(ENTREPOT, **UNWATCHED) as nothing:
-                _manifest(nothing.url, self._content.tag_path)
+                for cache in (nothing, everything):
+                    self._warm_up(cache.url, ["small"])
                 # So that there is what to send.
-                requests_per_second(everything.url + self._content.tag_path, 1)
+                requests_per_second(everything.url, self._content.tag_path)
                 for _ in range(6 * rounds):
-                    self._note("watched", ENTREPOT, partial(self._watched_share, nothing, everything))
+                    self._note_shares(nothing, everything)
                 urls = {NGINX: self._nginx.url, ENTREPOT: everything.url}
                 self._take_turns("tag on", urls, self._content.tag_path, rounds)
 
-    def _watched_share(self, nothing: Cache, everything: Cache) -> float:
+    def _pulled(self) -> Sequence[str]:
+        """Return what is asked for an image of small layers: of large ones, less of a pull is watched."""
+        content = self._content
+        return [content.tag_path, content.manifest_path, *[content.blob_path("small")] * 4]
+
+    def _note_shares(self, nothing: Cache, everything: Cache) -> None:
+        for row, paths in (("watched", [self._content.tag_path]), ("watched pull", self._pulled())):
+            self._note(row, ENTREPOT, partial(self._watched_share, nothing, everything, paths))
+
+    def _watched_share(self, nothing: Cache, everything: Cache, paths: Sequence[str]) -> float:
         """Return which share of the speed is left."""
         both = [cache for cache in (nothing, everything) if isinstance(cache, CacheProgram)]
         speeds = []
         for cache in both:
             with alone(cache, both):
-                speeds.append(requests_per_second(cache.url + self._content.tag_path, 1))
+                speeds.append(requests_per_second(cache.url, *paths))
         return speeds[1] / speeds[0]
 
     # Before an upstream that counts and misbehaves.

@@ -80,6 +80,13 @@ ROWS = (
         0.90,
         at_least=True,
     ),
+    Row(
+        "watched pull",
+        "warm pull, 4 blobs of {small}: speed kept with all of that on",
+        "",
+        0.90,
+        at_least=True,
+    ),
     Row("tag on", "manifest by tag, warm, with all of that on", _PER_SECOND, None, ratio=True),
     Row("crowd", "200 clients, one cold {crowd} blob: peak RSS", "MB", 200.0, scale=1e6),
     Row("hung", "cached tag, upstream hangs: first answer", "s", 2.5),

@@ -102,7 +102,7 @@ def alone(cache: CacheProgram, among: Iterable[CacheProgram]) -> Iterator[None]:
 def _measure(cache: CacheProgram, path: str) -> Effort:
     """Ask for a second; what was forwarded within it are lines of all that was asked before, too."""
     seconds, lines = processor_seconds(cache.pid), _forwarded(cache)
-    speed = requests_per_second(cache.url + path, 1)
+    speed = requests_per_second(cache.url, path)
     return Effort((processor_seconds(cache.pid) - seconds) / speed, speed, _forwarded(cache) - lines)
 
 
