@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AbstractContextManager, AsyncExitStack, ExitStack, asynccontextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AbstractContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+)
 from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
-from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown, UpstreamLoops
+from entrepot.errors import EntrepotError, NotHere, Refused, UpstreamDown
 from entrepot.ports.clock import Clock
 from entrepot.telemetry.trace import Kind, Span, trace
 from entrepot.upstream.answers import Failed, failure, rate_limit
@@ -16,7 +22,7 @@ from entrepot.upstream.authorizer import Authorizer
 from entrepot.upstream.bodies import read_start
 from entrepot.upstream.endpoint import Endpoint, origin_of
 from entrepot.upstream.observer import Observer
-from entrepot.upstream.redirects import MOST_REDIRECTS, REDIRECTS, redirect_target
+from entrepot.upstream.redirects import followed
 from entrepot.upstream.standing import Standing
 from entrepot.upstream.transport import Ask, Response, Transport
 
@@ -101,26 +107,19 @@ class Client:
                 self._authorizer.learn(endpoint, name, response.headers.get("www-authenticate", ""))
             authorization = await self._authorizer.header(endpoint, name, rejected=authorization)
 
-    @asynccontextmanager
-    async def _followed(
+    def _followed(
         self, endpoint: Endpoint, wish: Wish, authorization: str | None
-    ) -> AsyncIterator[tuple[Response, str]]:
+    ) -> AbstractAsyncContextManager[tuple[Response, str]]:
         """Follow redirects, to wherever, but bring the credential to the endpoint's own origin only."""
-        url = endpoint.address(wish.repository, wish.rest)
-        visited = set[str]()
-        while url not in visited and len(visited) <= MOST_REDIRECTS:
-            visited.add(url)
+
+        def ask(url: str) -> Ask:
             headers = dict(wish.headers)
             if authorization is not None and origin_of(url) == endpoint.origin:
                 headers["Authorization"] = authorization
-            async with self._transport.request(Ask(wish.method, url, headers)) as response:
-                if response.status not in REDIRECTS:
-                    yield response, url
-                    return
-                await read_start(response)
-                url = redirect_target(url, response.headers.get("location", ""))
-        trouble = "redirects in a circle" if url in visited else f"more than {MOST_REDIRECTS} redirects"
-        raise UpstreamLoops(f"{wish} at {endpoint.host}: {trouble}; is the endpoint right?")
+            return Ask(wish.method, url, headers)
+
+        address = endpoint.address(wish.repository, wish.rest)
+        return followed(self._transport, address, ask, f"{wish} at {endpoint.host}")
 
     def _note(self, response: Response) -> None:
         now = self._clock.now()

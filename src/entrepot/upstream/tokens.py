@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from functools import partial
 from urllib.parse import urlencode, urlsplit
 
 import msgspec
@@ -16,7 +15,7 @@ from entrepot.upstream.answers import retry_after
 from entrepot.upstream.bodies import read_start, read_whole
 from entrepot.upstream.credentials import Credential
 from entrepot.upstream.endpoint import origin_of
-from entrepot.upstream.redirects import MOST_REDIRECTS, REDIRECTS, redirect_target
+from entrepot.upstream.redirects import followed
 from entrepot.upstream.transport import Ask, Response, Transport
 
 __all__ = ["TokenWish", "Tokens"]
@@ -102,23 +101,12 @@ class Tokens:
 
     async def _get(self, wish: TokenWish) -> bytes:
         """Ask by GET, and again by POST where 404 or 405 says that only OAuth 2 is spoken."""
-        async with self._followed(wish) as response:
+        what = f"the token service {wish.host}"
+        async with followed(self._transport, _url(wish), partial(_ask, wish), what) as (response, _):
             if response.status not in (404, 405) or wish.credential is None:
                 return await self._content_of(response, wish)
             await read_start(response)
         return await self._post(wish, wish.credential)
-
-    @asynccontextmanager
-    async def _followed(self, wish: TokenWish) -> AsyncIterator[Response]:
-        url = _url(wish)
-        for _ in range(1 + MOST_REDIRECTS):
-            async with self._transport.request(Ask("GET", url, _headers(wish))) as response:
-                if response.status not in REDIRECTS:
-                    yield response
-                    return
-                await read_start(response)
-                url = _redirected(wish, url, response.headers.get("location", ""))
-        raise UpstreamDown(f"the token service {wish.host} redirects more than {MOST_REDIRECTS} times")
 
     async def _post(self, wish: TokenWish, credential: Credential) -> bytes:
         form = {"service": wish.service, "client_id": _CLIENT_ID} | _grant(credential)
@@ -149,17 +137,14 @@ def _url(wish: TokenWish) -> str:
     return f"{wish.realm}{joint}{query_text}" if query_text else wish.realm
 
 
-def _headers(wish: TokenWish) -> dict[str, str]:
-    return {} if wish.credential is None else {"Authorization": wish.credential.basic()}
-
-
-def _redirected(wish: TokenWish, url: str, location: str) -> str:
-    """Return where a redirect leads; raise ``UpstreamDown`` where a credential must not go along."""
-    target = redirect_target(url, location)
-    if wish.credential is not None and origin_of(target) != origin_of(wish.realm):
-        place = urlsplit(target).netloc
+def _ask(wish: TokenWish, url: str) -> Ask:
+    """Raise ``UpstreamDown`` where a redirect leads to which a credential must not go along."""
+    if wish.credential is None:
+        return Ask("GET", url, {})
+    if origin_of(url) != origin_of(wish.realm):
+        place = urlsplit(url).netloc
         raise UpstreamDown(f"the token service {wish.host} redirects to {place}, where no credential is sent")
-    return target
+    return Ask("GET", url, {"Authorization": wish.credential.basic()})
 
 
 def _grant(credential: Credential) -> dict[str, str]:
