@@ -173,7 +173,9 @@ async def test_a_busy_port_is_a_failure_but_no_wrong_setting(settings: Settings,
         with pytest.raises(EntrepotError) as failed:
             await application.start()
         await application.stop()
-    assert str(failed.value) == f"cannot listen on {listen}: Address already in use"
+    told, _, advice = str(failed.value).partition(": stop what serves there, or ")
+    assert told == f"cannot listen on {listen}: Address already in use"
+    assert advice == "choose another port with --listen or ENTREPOT_LISTEN"
     assert not isinstance(failed.value, SettingsInvalid)
     assert not {line["event"] for line in lines} & {"listening", "draining", "stopped"}
 

@@ -201,10 +201,6 @@ def _made_token(settings: Settings) -> Path:
     """Return where the cache keeps the token that it made for itself."""
     try:
         return find_data_folder(settings.data) / _MADE_AT_FIRST_START
-    except PermissionError as error:
-        raise ApiFailed(
-            f"{error.filename} may not be looked at: be its owner, or see --token-file"
-        ) from error
     except SettingsInvalid as error:
         raise ApiFailed(f"{error}; {_HOW_TO_NAME_ONE}") from error
 

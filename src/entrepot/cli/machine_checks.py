@@ -145,7 +145,15 @@ def _data_folder(configured: str | None) -> Path:
 
 
 def _existing(folder: Path) -> Path:
-    return next(place for place in (folder, *folder.parents) if place.exists())
+    return next(place for place in (folder, *folder.parents) if _is_there(place))
+
+
+def _is_there(path: Path) -> bool:
+    """Tell what can be told: what lies in a folder of another user counts as not there."""
+    try:
+        return path.exists()
+    except PermissionError:
+        return False
 
 
 def _check_folder(folder: Path) -> Finding:
@@ -154,8 +162,11 @@ def _check_folder(folder: Path) -> Finding:
         return problem(
             "data folder", f"{place} is no folder", "name another by data, --data or ENTREPOT_DATA"
         )
+    for path in _closed_files(folder):  # As after a start by root.
+        advice = f"give the folder, with all in it, to the user that serves: chown -R USER {folder}"
+        return problem("data folder", f"{path} may not be used by {who}", advice)
     if not is_writable(place):
-        if (folder / "entrepot.db").exists():
+        if _is_there(folder / "entrepot.db"):
             advice = "make it writable for the user that serves: nothing new is kept meanwhile"
             return warning("data folder", f"{folder} may only be read by {who}", advice)
         advice = f"make {folder} for the user that serves, or name another by data or ENTREPOT_DATA"
@@ -163,6 +174,13 @@ def _check_folder(folder: Path) -> Finding:
     if place != folder:
         return fine("data folder", f"{folder} will be made at the first start")
     return fine("data folder", f"{folder} may be written by {who}")
+
+
+def _closed_files(folder: Path) -> list[Path]:
+    """Return the files of a cache without which none can be served, and which may not be opened."""
+    mode = os.R_OK | os.W_OK if is_writable(folder) else os.R_OK
+    files = (folder / "entrepot.lock", folder / "entrepot.db")
+    return [path for path in files if _is_there(path) and not os.access(path, mode)]
 
 
 def _user() -> str:
@@ -173,7 +191,7 @@ def _user() -> str:
 
 
 def _check_holder(folder: Path) -> Iterator[Finding]:
-    holder = holder_of(folder) if folder.is_dir() else None
+    holder = holder_of(folder) if _is_there(folder) and folder.is_dir() else None
     if holder is not None:
         yield fine("data folder", f"it is held by process {holder}{_named(holder)}")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Callable, Collection, Iterator
+from collections.abc import Set as AbstractSet
 
 from entrepot.config.certificates import load_authorities, load_pair
 from entrepot.config.schema import (
@@ -53,14 +54,18 @@ def check_settings(settings: Settings, tree: Node) -> Iterator[Problem]:
     for setting, complaint in _check_admin(settings.admin):
         yield Problem(tree.place_of("admin", setting), f"admin.{setting}", complaint)
     for name, upstream in settings.upstreams.items():
-        for setting, complaint in _check_upstream(name, upstream):
+        written = names[name].children() if name in names else {}
+        given = {setting for setting, node in written.items() if node.value is not None}
+        for setting, complaint in _check_upstream(name, upstream, given):
             path = ("upstreams", name, *setting.split("."))
             yield Problem(tree.place_of(*path), f"upstreams.{name}.{setting}", complaint)
 
 
-def _check_upstream(name: str, upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
+def _check_upstream(
+    name: str, upstream: UpstreamSettings, given: AbstractSet[str]
+) -> Iterator[tuple[str, str]]:
     """Yield the settings at fault, with the complaint."""
-    yield from _check_credential(upstream)
+    yield from _check_credential(upstream, given)
     yield from _check_certificates(upstream)
     yield from _check_retention(upstream)
     for pin in map(Pin.parse, upstream.retention.pin):
@@ -123,21 +128,23 @@ def _check_admin(admin: AdminSettings) -> Iterator[tuple[str, str]]:
         yield "token", f"expected a token that cannot be guessed, of at least {_SHORTEST_TOKEN} characters"
 
 
-def _check_credential(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:
-    """Yield the settings at fault, with the complaint."""
+def _check_credential(upstream: UpstreamSettings, given: AbstractSet[str]) -> Iterator[tuple[str, str]]:
+    """Yield the settings at fault, with the complaint.
+
+    What is given and was refused has its own complaint already: it is not missing.
+    """
     ways = [way for way in _WAYS_TO_A_PASSWORD if getattr(upstream, way) is not None]
     for way in ways[1:]:
         yield way, f"expected one way to a password, and there is {ways[0]} already"
-    if upstream.username is None and ways and ways[0] in ("password", "password_file"):
+    if "username" not in given and ways and ways[0] in ("password", "password_file"):
         yield ways[0], "expected the setting username as well"
-    if upstream.username is not None and not ways:
+    if upstream.username is not None and given.isdisjoint(_WAYS_TO_A_PASSWORD):
         yield "username", "expected the setting password, or password_file, as well"
     if upstream.username is not None and ways and ways[0] in ("credential_helper", "docker_config"):
         yield "username", f"expected no user name, which {ways[0]} tells"
-    if upstream.client_cert is not None and upstream.client_key is None:
-        yield "client_cert", "expected the setting client_key as well"
-    if upstream.client_key is not None and upstream.client_cert is None:
-        yield "client_key", "expected the setting client_cert as well"
+    for one, other in (("client_cert", "client_key"), ("client_key", "client_cert")):
+        if getattr(upstream, one) is not None and other not in given:
+            yield one, f"expected the setting {other} as well"
 
 
 def _check_certificates(upstream: UpstreamSettings) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, l
 
     What is returned is absolute and without ``..``, to be read wherever one is.  A configured one that
     holds a cache may be read-only: that much can be served.  Raises ``SettingsInvalid`` where the folder
-    cannot be created or written.
+    cannot be created, looked at or written.
     """
     if configured is not None:
         folder = readable(Path(configured))
@@ -39,7 +39,8 @@ def prepare_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, l
 def find_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, local: Path = _HERE) -> Path:
     """Return the folder that holds a cache, of those that ``prepare_data_folder`` would prepare.
 
-    Raises ``SettingsInvalid`` where there is none; how another is named, its caller knows.
+    Raises ``SettingsInvalid`` where there is none, or one that may not be looked at; how another is named,
+    its caller knows.
     """
     folders = [readable(one) for one in ([Path(configured)] if configured is not None else [system, local])]
     for folder in folders:
@@ -59,12 +60,18 @@ def is_writable(folder: Path) -> bool:
 
 
 def _holds_cache(folder: Path) -> bool:
-    return (folder / "entrepot.db").exists()
+    try:
+        return (folder / "entrepot.db").exists()
+    except OSError as error:
+        reason = "be its owner" if isinstance(error, PermissionError) else error.strerror
+        raise SettingsInvalid(f"data: {folder} may not be looked at: {reason}") from error
 
 
 def _created(folder: Path) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        raise SettingsInvalid(f"data: {folder} is no folder: name another") from error
     except OSError as error:
         raise SettingsInvalid(f"data: {folder} cannot be created: {error.strerror or error}") from error
     if not is_writable(folder):

@@ -62,7 +62,16 @@ def _opened(folder: Path) -> int:
     try:
         return os.open(path, flags | os.O_CLOEXEC, 0o600)
     except OSError as failure:
-        raise StoreFailed(f"{path} cannot be opened: {failure.strerror}") from failure
+        raise StoreFailed(
+            f"{path} cannot be opened: {failure.strerror}{_advice(failure, folder)}"
+        ) from failure
+
+
+def _advice(failure: OSError, folder: Path) -> str:
+    """Tell what is to be done where another user, such as root, has served the folder before."""
+    if not isinstance(failure, PermissionError):
+        return ""
+    return f": give the folder, with all in it, to the user that serves: chown -R USER {folder}"
 
 
 def _reason(failure: OSError, fd: int) -> str:

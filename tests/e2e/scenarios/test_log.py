@@ -76,4 +76,4 @@ def test_a_start_that_fails_says_why_before_it_ends(folder: Path, cache: CachePr
         [*command, "--listen", f"127.0.0.1:{cache.port}"], capture_output=True, timeout=PATIENCE, check=False
     )
     assert done.returncode == 1
-    assert done.stderr.decode().splitlines()[-1].endswith("Address already in use")
+    assert "Address already in use: stop what serves there" in done.stderr.decode().splitlines()[-1]

@@ -137,5 +137,5 @@ def test_a_folder_that_may_not_be_looked_at_is_told(
         raise PermissionError(errno.EACCES, "Permission denied", str(path))
 
     monkeypatch.setattr(Path, "exists", exists)
-    with pytest.raises(ApiFailed, match=r"may not be looked at: be its owner, or see --token-file"):
+    with pytest.raises(ApiFailed, match=r"may not be looked at: be its owner; .*--token-file"):
         configured(admin={}, data=str(tmp_path))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import stat
@@ -110,6 +111,35 @@ def test_a_folder_that_may_not_be_written_is_a_problem_unless_it_holds_a_cache(
     folder.chmod(stat.S_IRWXU)
     (folder / "entrepot.db").touch()
     assert [finding["verdict"] for finding in found("data folder", "--offline")] == ["warning"]
+
+
+def test_a_folder_that_another_user_has_served_is_a_problem(
+    found: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    FolderLock(folder).release()
+    (folder / "entrepot.db").touch()
+    # Root may open all.
+    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == folder or not mode & os.W_OK)
+    (finding,) = found("data folder", "--offline")
+    assert (finding["verdict"], f"chown -R USER {folder}" in finding["advice"]) == ("problem", True)
+
+
+def test_a_folder_that_may_not_be_looked_at_is_a_problem(
+    found: Findings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, stat_of = tmp_path / "data", os.stat
+
+    def refuse(path: Any, **arguments: Any) -> os.stat_result:  # As it is for others than root.
+        if isinstance(path, Path) and folder in (path, *path.parents):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return stat_of(path, **arguments)
+
+    monkeypatch.setattr(os, "stat", refuse)
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
+    (finding,) = found("data folder", "--offline")
+    assert (finding["verdict"], f"make {folder} for" in finding["advice"]) == ("problem", True)
 
 
 def test_the_process_that_holds_the_folder_is_named(found: Findings, tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import errno
+import os
 from pathlib import Path
 
 import pytest
@@ -37,8 +39,22 @@ def test_else_the_local_one_is_taken(tmp_path: Path) -> None:
 
 def test_a_configured_folder_that_cannot_be_made_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(SettingsInvalid, match=f"data: {tmp_path}/file cannot be created: File exists"):
+    with pytest.raises(SettingsInvalid, match=f"data: {tmp_path}/file is no folder: name another"):
         prepare_data_folder(str(tmp_path / "file"))
+    with pytest.raises(SettingsInvalid, match=f"data: {tmp_path}/file/a cannot be created: Not a directory"):
+        prepare_data_folder(str(tmp_path / "file" / "a"))
+
+
+def test_a_folder_that_others_than_its_owner_may_not_look_at_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def exists(path: Path) -> bool:  # As it is for others than root.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(Path, "exists", exists)
+    for choose in (prepare_data_folder, find_data_folder):
+        with pytest.raises(SettingsInvalid, match=f"data: {tmp_path} may not be looked at: be its owner"):
+            choose(str(tmp_path))
 
 
 def test_where_no_folder_can_be_had_it_is_told_how_to_name_one(tmp_path: Path) -> None:

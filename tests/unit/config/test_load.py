@@ -246,6 +246,21 @@ def test_settings_that_do_not_fit_together_are_refused(
 
 
 @pytest.mark.parametrize(
+    ("settings", "wrong"),
+    [
+        ("{username: x, password_file: nowhere}", "password_file"),
+        ("{client_cert: nowhere, client_key: f}", "client_cert"),
+    ],
+)
+def test_what_is_given_and_wrong_is_not_called_missing(
+    complaints: Complaints, tmp_path: Path, settings: str, wrong: str
+) -> None:
+    (tmp_path / "f").touch()
+    (told,) = complaints(f"upstreams:\n  docker.io:\n    {settings}\n")
+    assert told.startswith(f"entrepot.yaml:3: upstreams.docker.io.{wrong}: expected a file, and ")
+
+
+@pytest.mark.parametrize(
     "settings",
     [
         "{username: u, password: p}",

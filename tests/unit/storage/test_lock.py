@@ -34,6 +34,17 @@ def test_a_folder_that_cannot_be_locked_is_not_said_to_be_in_use(
         FolderLock(tmp_path)
 
 
+def test_a_folder_that_another_user_has_served_tells_whom_to_give_it_to(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(path: Path, *_arguments: object) -> int:  # As it is for others than root.
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+
+    monkeypatch.setattr(os, "open", refuse)
+    with pytest.raises(StoreFailed, match=f"Permission denied: give .* chown -R USER {tmp_path}"):
+        FolderLock(tmp_path)
+
+
 def test_who_holds_a_folder_is_told_without_touching_it(tmp_path: Path) -> None:
     assert holder_of(tmp_path / "absent") is None
     assert holder_of(tmp_path) is None
