@@ -161,12 +161,16 @@ class Database:
             raise self._noted(failure) from failure
 
     async def renew(self) -> bool:
-        """Begin a new file in the place of one in which damage was met; tell whether that was so.
+        """Begin a new file in the place of one in which damage was met, or that somebody removed.
 
-        Until that is done, look-ups and changes fail.
+        Tell whether that was so.  Until it is done, look-ups and changes fail.
         """
-        if not self._damaged or self._is_visit:
+        if self._is_visit or not (self._damaged or _is_gone(self._path)):
             return False
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as failure:
+            raise MetadataFailed(f"{self._path} is gone: {failure}") from failure
         self._look_up = _refuse
         self._reading.close()
         await self._submit(self._begin_anew)
@@ -351,6 +355,17 @@ def _begin(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE")
 
 
+def _is_gone(path: Path) -> bool:
+    """Tell whether a file is surely not there: what is in trouble may come back."""
+    try:
+        path.stat()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
 def _set_aside(path: Path) -> None:
     """Move the file, its log and their shared memory away, as they may be of use to someone."""
     names = (path.with_name(f"{path.name}.corrupt-{number}") for number in itertools.count(1))
@@ -362,4 +377,7 @@ def _set_aside(path: Path) -> None:
                 os.replace(part, aside.with_name(aside.name + suffix))
     except OSError as failure:
         raise MetadataFailed(f"{path} is damaged; move it away to begin a new one: {failure}") from failure
-    log.warning("metadata_damaged", path=str(path), moved_to=str(aside))
+    if aside.exists():
+        log.warning("metadata_damaged", path=str(path), moved_to=str(aside))
+    else:
+        log.warning("metadata_gone", path=str(path), action="a new one is begun")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
 import signal
 import sys
 import threading
@@ -275,6 +276,26 @@ async def test_look_ups_and_changes_fail_while_a_new_one_is_made_and_no_longer(d
     assert await renewal is True
     assert damaged.tag(ALPINE, "3") is None
     await damaged.close()
+
+
+@pytest.mark.parametrize("what", ["file", "folder"])
+async def test_a_file_that_somebody_removes_is_begun_anew(tmp_path: Path, what: str) -> None:
+    folder = tmp_path / "data"
+    folder.mkdir()
+    metadata = SqlMetadata.open(folder / "entrepot.db")
+    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
+    assert await metadata.renew() is False
+    if what == "file":
+        (folder / "entrepot.db").unlink()
+    else:
+        shutil.rmtree(folder)
+    assert await metadata.renew() is True
+    assert metadata.tag(ALPINE, "3") is None
+    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
+    await metadata.close()
+    opened = SqlMetadata.open(folder / "entrepot.db")
+    assert opened.tag(ALPINE, "3") is not None
+    await opened.close()
 
 
 async def test_closing_does_not_wait_for_a_check(path: Path) -> None:
