@@ -183,6 +183,7 @@ class Application:
             for upstream in [*self._upstreams.values(), *self._retired]:
                 ending.push_async_callback(upstream.close)
             ending.push_async_callback(self._uses.flush)
+            ending.push_async_callback(self._manifests.record_again)
             ending.push_async_callback(self._ledger.finish)
             ending.push_async_callback(self._eviction.close)
             for part in (self._fills, self._lists, self._blobs, self._manifests, self._warms, self._tasks):
@@ -195,6 +196,7 @@ class Application:
         return Upkeep(
             budget=self._budget,
             expiry=self._expiry,
+            manifests=self._manifests,
             warms=self._warms,
             store=self._store,
             metadata=self._metadata,
@@ -310,6 +312,7 @@ class Application:
             log.warning("blob_not_recorded", digest=str(digest), reason=str(failure))
 
     async def _flush_uses(self) -> Report:
+        await self._manifests.record_again()
         return await self._uses.flush(lambda digest: self._fills.running(digest) is not None)
 
     def _obstacle(self) -> str | None:

@@ -213,6 +213,17 @@ class Desk:
     def restart(self) -> None:
         self.__post_init__()
 
+    def may_write(self, *, allowed: bool) -> None:
+        """Have changes of the metadata fail, or succeed again."""
+        writing = self.metadata._database._writing
+        writing.exec_driver_sql(f"PRAGMA query_only = {'OFF' if allowed else 'ON'}")
+        writing.rollback()
+
+    async def lose_metadata(self) -> None:
+        """Begin a new database in the place of a damaged one."""
+        self.metadata._database._damaged = True
+        await self.metadata.renew()
+
     def limit(self, **limits: Any) -> None:
         """Go on with limits of which some are others."""
         self.rules = TagRules(replace(self.rules.base, **limits))

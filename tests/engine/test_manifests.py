@@ -38,6 +38,43 @@ async def test_a_warm_tag_costs_no_request_after_a_restart_either(desk: Desk) ->
     assert len(desk.upstream.asked) == 1
 
 
+async def test_what_could_not_be_recorded_when_it_came_is_recorded_when_it_can_be(desk: Desk) -> None:
+    digest = desk.publish(OLD)
+    desk.may_write(allowed=False)
+    await desk.pull()
+    await desk.manifests.record_again()
+    desk.may_write(allowed=True)
+    await desk.manifests.record_again()
+    desk.restart()
+    assert await desk.pull() == (OLD, Cache.HIT)
+    assert await desk.pull(digest) == (OLD, Cache.HIT)
+    assert len(desk.upstream.asked) == 1
+
+
+async def test_what_could_not_be_recorded_and_is_forgotten_meanwhile_is_not_recorded(desk: Desk) -> None:
+    digest = desk.publish(OLD)
+    desk.may_write(allowed=False)
+    await desk.pull()
+    desk.may_write(allowed=True)
+    desk.manifests.forget([(DEMO, "latest")], [(DEMO, digest)])
+    await desk.manifests.record_again()
+    assert desk.metadata.manifest(DEMO, digest) is None
+    assert desk.metadata.tag(DEMO, "latest") is None
+
+
+async def test_what_is_at_hand_when_the_index_loses_all_it_knew_is_recorded_again(desk: Desk) -> None:
+    digest = desk.publish(OLD)
+    await desk.pull()
+    desk.clock.advance(20)
+    await desk.lose_metadata()
+    desk.manifests.note_loss()
+    await desk.manifests.record_again()
+    desk.restart()
+    assert await desk.pull(digest) == (OLD, Cache.HIT)
+    desk.clock.advance(20)
+    assert await desk.pull() == (OLD, Cache.REVALIDATED)
+
+
 async def test_outside_its_window_a_tag_costs_one_head(desk: Desk) -> None:
     desk.publish(OLD)
     await desk.pull()

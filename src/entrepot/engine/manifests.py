@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Collection, Iterable
+from collections.abc import Awaitable, Collection, Iterable
 
 from msgspec import Struct
 
@@ -16,7 +16,7 @@ from entrepot.engine.sites import Site, Sites
 from entrepot.engine.uses import Uses
 from entrepot.errors import MetadataFailed, NotHere
 from entrepot.oci.digest import Digest
-from entrepot.oci.manifest import read_links
+from entrepot.oci.manifest import ManifestLinks, read_links
 from entrepot.oci.reference import Reference, Repository, Tag
 from entrepot.ports.clock import Clock
 from entrepot.ports.metadata import ManifestIndex, StoredManifest, TagRecord
@@ -25,7 +25,7 @@ from entrepot.telemetry.metrics import Metrics
 
 __all__ = ["Manifests", "Refreshed"]
 
-_TAGS_IN_MEMORY = 20_000
+_TAGS_IN_MEMORY = _MOST_UNRECORDED = 20_000
 _OVERHEAD = 512
 _LARGE = 256 << 10
 
@@ -59,6 +59,8 @@ class Manifests:
         self._tags = Lru[tuple[Repository, Tag], TagRecord](_TAGS_IN_MEMORY)
         self._by_tag = Revalidation[StoredManifest](clock)
         self._by_digest = Flights[tuple[Repository, Digest], StoredManifest]()
+        self._unrecorded: dict[tuple[Repository, Reference], None] = {}
+        """What the index does not know, though it may be at hand; the oldest first."""
         self._changes = 0
 
     @property
@@ -116,6 +118,19 @@ class Manifests:
         if digests:
             self._manifests.forget_all(lambda key: key[1] in digests)
             self._changes += 1
+
+    def note_loss(self) -> None:
+        """Note that the index has forgotten everything: what is at hand is to be recorded again."""
+        self._unrecorded = dict.fromkeys([*self._manifests, *self._tags])
+
+    async def record_again(self) -> None:
+        """Record what is at hand and could not be recorded before, until that fails again.
+
+        Else nobody would do so: what is at hand is not fetched again, and would be lost at a restart.
+        """
+        for repository, reference in list(self._unrecorded):
+            if not await self._noted(repository, reference, self._record(repository, reference)):
+                return
 
     async def close(self) -> None:
         await self._by_tag.close()
@@ -223,17 +238,7 @@ class Manifests:
     async def _keep(self, repository: Repository, manifest: StoredManifest) -> None:
         """Keep a manifest at hand and on disk; one that the disk has no room for is served all the same."""
         self._manifests.put((repository, manifest.digest), manifest)
-        # What is large enough to be felt is not read in the event loop.
-        is_large = len(manifest.content) > _LARGE
-        links = (
-            await asyncio.to_thread(read_links, manifest.content)
-            if is_large
-            else read_links(manifest.content)
-        )
-        try:
-            await self._index.record_manifest(repository, manifest, links, self._clock.now())
-        except MetadataFailed as failure:
-            log.warning("manifest_not_recorded", repository=str(repository), reason=str(failure))
+        await self._noted(repository, manifest.digest, self._record_manifest(repository, manifest))
 
     async def _keep_tag(self, repository: Repository, tag: Tag, digest: Digest) -> None:
         now, before = self._clock.now(), self._tag(repository, tag)
@@ -241,10 +246,36 @@ class Manifests:
             # What it meant before may seem fresh, by a clock that was set or where a refresh took long.
             self._changes += 1
         self._tags.put((repository, tag), TagRecord(digest, now))
+        await self._noted(repository, tag, self._index.record_tag(repository, tag.name, digest, now))
+
+    async def _noted(self, repository: Repository, reference: Reference, recording: Awaitable[None]) -> bool:
+        """Tell whether something could be recorded; what could not is noted, and told the first time."""
+        is_told = (repository, reference) in self._unrecorded
+        self._unrecorded.pop((repository, reference), None)
         try:
-            await self._index.record_tag(repository, tag.name, digest, now)
+            await recording
         except MetadataFailed as failure:
-            log.warning("tag_not_recorded", repository=str(repository), reason=str(failure))
+            while len(self._unrecorded) >= _MOST_UNRECORDED:
+                del self._unrecorded[next(iter(self._unrecorded))]
+            self._unrecorded[repository, reference] = None
+            if not is_told:
+                event = "tag_not_recorded" if isinstance(reference, Tag) else "manifest_not_recorded"
+                log.warning(event, repository=str(repository), reason=str(failure))
+            return False
+        return True
+
+    async def _record(self, repository: Repository, reference: Reference) -> None:
+        """Record what is at hand; what was forgotten meanwhile is not."""
+        if isinstance(reference, Tag):
+            record = self._tags.get((repository, reference))
+            if record is not None:
+                await self._index.record_tag(repository, reference.name, record.digest, record.checked_at)
+        elif (manifest := self._manifests.get((repository, reference))) is not None:
+            await self._record_manifest(repository, manifest)
+
+    async def _record_manifest(self, repository: Repository, manifest: StoredManifest) -> None:
+        links = await _links_of(manifest.content)
+        await self._index.record_manifest(repository, manifest, links, self._clock.now())
 
     async def _forget_tag(self, repository: Repository, tag: Tag) -> None:
         self._tags.forget((repository, tag))
@@ -254,6 +285,11 @@ class Manifests:
             log.warning("tag_not_forgotten", repository=str(repository), reason=str(failure))
         else:
             log.info("tag_forgotten", repository=str(repository), tag=tag.name, reason="deleted upstream")
+
+
+async def _links_of(content: bytes) -> ManifestLinks:
+    """Read links; what is large enough to be felt is not read in the event loop."""
+    return await asyncio.to_thread(read_links, content) if len(content) > _LARGE else read_links(content)
 
 
 def _weigh(manifest: StoredManifest) -> int:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Hashable
+from collections.abc import Callable, Hashable, Iterator
 from typing import Generic, TypeVar
 
 __all__ = ["Lru"]
@@ -26,6 +26,10 @@ class Lru(Generic[K, V]):
 
     def __contains__(self, key: K) -> bool:
         return key in self._values
+
+    def __iter__(self) -> Iterator[K]:
+        """Yield the keys, the least used first."""
+        return iter(self._values)
 
     def get(self, key: K) -> V | None:
         value = self._values.get(key)

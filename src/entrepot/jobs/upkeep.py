@@ -12,6 +12,7 @@ from entrepot.engine.budget import Budget
 from entrepot.engine.cleaning import Cleaning
 from entrepot.engine.expiry import Expiry
 from entrepot.engine.ledger import Ledger
+from entrepot.engine.manifests import Manifests
 from entrepot.engine.reconcile import Reconciliation, SweptStore
 from entrepot.engine.rounds import Rounds, RoundsPlan
 from entrepot.engine.scrub import ScrubbedMetadata
@@ -47,6 +48,7 @@ class Upkeep(Struct, frozen=True, kw_only=True):
 
     budget: Budget
     expiry: Expiry
+    manifests: Manifests
     warms: Warms
     store: SweptStore
     metadata: KeptMetadata
@@ -65,7 +67,8 @@ class Upkeep(Struct, frozen=True, kw_only=True):
 
     def _jobs(self) -> Iterator[Job]:
         reconciliation = Reconciliation(self.store, self.metadata, self.metadata, self.ledger, self.clock)
-        flush = self._job("flush-uses", "Records what was used.", self.flush_uses, Plan(pause=_FLUSH_SECONDS))
+        meaning = "Records what was used, and manifests that could not be recorded when they came."
+        flush = self._job("flush-uses", meaning, self.flush_uses, Plan(pause=_FLUSH_SECONDS))
         due = (self._expire(), self._reconcile(reconciliation), self._clean(), self._keep_budget())
         yield from (flush, *due, self._mend(reconciliation), self._scrub(), self._tidy_audit())
         collecting = Collecting(due, self.metrics)
@@ -95,7 +98,12 @@ class Upkeep(Struct, frozen=True, kw_only=True):
         return self._job("clean-metadata", meaning, cleaning.run, Plan(pause=_RECONCILE_SECONDS))
 
     def _mend(self, reconciliation: Reconciliation) -> Job:
-        mending = Mending(self.metadata, reconciliation.run)
+
+        async def rebuild() -> None:
+            self.manifests.note_loss()
+            await reconciliation.run()
+
+        mending = Mending(self.metadata, rebuild)
         meaning = "Looks for damage in the database, and begins a new one in its place."
         plan = Plan(pause=_MEND_SECONDS, at_once=True, look=mending.look)
         return self._job("mend-database", meaning, mending.run, plan)

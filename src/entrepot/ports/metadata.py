@@ -181,7 +181,7 @@ class Mendable(Protocol):
         ...
 
     async def renew(self) -> bool:
-        """Begin anew if damage was met, by ``check`` or by any call, or all is gone; tell whether that was so.
+        """Begin anew if damage was met, by any call, or the file is gone; tell whether that was so.
 
         While that runs, other calls fail.  What was known is learnt again: which blobs are stored by
         walking over them, all else by asking upstreams.
