@@ -70,7 +70,8 @@ def command(*, client: str, url: str, upstreams: tuple[str, ...], file: Path | N
     every_registry = client == "containerd" and not upstreams
     configured = load_settings(file, os.environ, {}).upstreams
     names = upstreams or tuple(configured)
-    setup = CLIENTS[client](Cache(url), () if every_registry else names)
+    hostnames = {name: upstream.hostnames[0] for name, upstream in configured.items() if upstream.hostnames}
+    setup = CLIENTS[client](Cache(url, hostnames), () if every_registry else names)
     click.echo("\n".join(_with_place(client_file) for client_file in setup.files), nl=False)
     for line in (*(f"File: {client_file.path}" for client_file in setup.files), *setup.notes):
         click.echo(line, err=True)

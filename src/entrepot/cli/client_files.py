@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from urllib.parse import urlsplit
 
 import yaml
@@ -26,13 +26,25 @@ __all__ = ["CLIENTS", "Cache", "ClientFile", "ClientSetup"]
 
 
 class Cache(Struct, frozen=True):
-    """The address of the cache: scheme, host and port, nothing after them."""
+    """The address of the cache: scheme, host and port, nothing after them.
+
+    ``hostnames`` are other names of its host, each by the upstream that it means.
+    """
 
     url: str
+    hostnames: Mapping[str, str] = {}
 
     @property
     def address(self) -> str:
         return urlsplit(self.url).netloc
+
+    def place_of(self, upstream: str) -> str | None:
+        """Return what stands before an upstream's repositories in the name of an image, if anything can."""
+        if ":" not in upstream:
+            return f"{self.address}/{upstream}"
+        port = urlsplit(self.url).port  # No path of an image holds a colon: a host name says it all.
+        hostname = self.hostnames.get(upstream)
+        return f"{hostname}:{port}" if hostname and port else hostname
 
     @property
     def is_plain(self) -> bool:
@@ -60,13 +72,23 @@ class ClientSetup(Struct, frozen=True):
     notes: tuple[str, ...]
 
 
+def _left_out(cache: Cache, upstreams: Sequence[str]) -> tuple[str, ...]:
+    return tuple(
+        f"Left out: {name}, for its port; give it hostnames in the cache's configuration: docs/clients.md"
+        for name in upstreams
+        if cache.place_of(name) is None
+    )
+
+
 def _docker(cache: Cache, upstreams: Sequence[str]) -> ClientSetup:
     daemon: dict[str, list[str]] = {}
     if DOCKER_HUB in upstreams:
         daemon["registry-mirrors"] = [cache.url]
+    places = [place for name in upstreams if name != DOCKER_HUB and (place := cache.place_of(name))]
+    others = [place for place in places if "/" in place] or [f"{cache.address}/ghcr.io"]
+    hosts = [place for place in places if "/" not in place]
     if cache.is_plain and not cache.is_loopback:  # dockerd trusts loopback addresses without TLS by itself.
-        daemon["insecure-registries"] = [cache.address]
-    others = [name for name in upstreams if name != DOCKER_HUB and ":" not in name] or ["ghcr.io"]
+        daemon["insecure-registries"] = [cache.address, *hosts]
     file = ClientFile("/etc/docker/daemon.json", json.dumps(daemon, indent=2) + "\n")
     return ClientSetup(
         (file,) if daemon else (),
@@ -75,7 +97,8 @@ def _docker(cache: Cache, upstreams: Sequence[str]) -> ClientSetup:
             if daemon
             else f"Nothing to write: {DOCKER_HUB} is not among the registries.",
             "dockerd has mirrors for docker.io only. Images of other registries go by the cache's address:",
-            f"  docker pull {cache.address}/{others[0]}/NAME",
+            *(f"  docker pull {place}/NAME" for place in (others[0], *hosts)),
+            *_left_out(cache, upstreams),
         ),
     )
 
@@ -103,20 +126,16 @@ def _podman(cache: Cache, upstreams: Sequence[str]) -> ClientSetup:
     insecure = "insecure = true\n" if cache.is_plain else ""
     tables = (
         f'[[registry]]\nprefix = "{name}"\nlocation = "{name}"\n\n'
-        f'[[registry.mirror]]\nlocation = "{cache.address}/{name}"\n{insecure}'
+        f'[[registry.mirror]]\nlocation = "{place}"\n{insecure}'
         for name in upstreams
-        if ":" not in name
+        if (place := cache.place_of(name))
     )
-    unnamed = [name for name in upstreams if ":" in name]  # No path of an image holds a colon.
     return ClientSetup(
         (ClientFile("/etc/containers/registries.conf.d/50-entrepot.conf", "\n".join(tables)),),
         (
             "Podman, Buildah and Skopeo read it at every call; for CRI-O: systemctl reload crio",
             "For one user only: ~/.config/containers/registries.conf.d/50-entrepot.conf",
-            *(
-                f"Left out: {name}, for its port; give it hostnames in the cache and mirror those"
-                for name in unnamed
-            ),
+            *_left_out(cache, upstreams),
         ),
     )
 

@@ -110,6 +110,38 @@ def test_podman_is_spared_names_that_its_references_cannot_hold() -> None:
     assert "Left out: registry:5000" in result.stderr
 
 
+@pytest.fixture
+def ported(tmp_path: Path) -> str:
+    """Configure a registry with a port in its name, and a host name of the cache that means it."""
+    file = tmp_path / "entrepot.yaml"
+    file.write_text("upstreams: {docker.io: , 'registry:5000': {hostnames: [registry.cache.example]}}")
+    return str(file)
+
+
+@pytest.mark.parametrize(
+    ("url", "mirror"),
+    [
+        (PLAIN, {"location": "registry.cache.example:5000", "insecure": True}),
+        (SECURE, {"location": "registry.cache.example"}),
+    ],
+)
+def test_podman_mirrors_a_registry_with_a_port_under_its_host_name(
+    ported: str, url: str, mirror: dict[str, Any]
+) -> None:
+    result = run("podman", url, "--config", ported)
+    table = tomllib.loads(result.stdout)["registry"][1]
+    assert table == {"prefix": "registry:5000", "location": "registry:5000", "mirror": [mirror]}
+    assert "Left out" not in result.stderr
+
+
+def test_dockerd_pulls_from_a_registry_with_a_port_by_its_host_name(ported: str) -> None:
+    result = run("docker", PLAIN, "--config", ported)
+    trusted = ["cache.example:5000", "registry.cache.example:5000"]
+    assert json.loads(result.stdout)["insecure-registries"] == trusted
+    assert "docker pull registry.cache.example:5000/NAME" in result.stderr
+    assert "Left out: registry:5000" in run("docker", PLAIN, "--upstream", "registry:5000").stderr
+
+
 def test_buildkit_gets_the_plain_address_as_mirror_and_its_scheme_apart() -> None:
     assert toml("buildkit", PLAIN, *HUB_AND_QUAY)["registry"] == {
         "docker.io": {"mirrors": ["cache.example:5000"]},
