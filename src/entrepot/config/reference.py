@@ -38,6 +38,25 @@ shell's file name, and its `*` matches slashes too. The path of a **file** or **
 configuration file's folder, or, given elsewhere, from the working folder; `~` is a home folder. Text is taken
 as it is written: a password of digits needs no quotes.
 
+## Registries of your own
+
+Upstreams of the file take the place of the ten that are built in: name each that you still want, with nothing
+behind it where its defaults will do.
+
+```yaml
+upstreams:
+  docker.io:
+    username: me                        # a user of Docker Hub may pull more often than nobody
+    password_file: /etc/entrepot/hub    # or password; a token will do
+  ghcr.io:
+  quay.io:
+  registry.example:5000:
+    endpoints: [http://registry.example:5000]    # without it, https://registry.example:5000
+```
+
+What is said without a file keeps the ten: `--upstream registry.example:5000=http://registry.example:5000`
+adds one to them, and the variables below give one of them its credential.
+
 ## Environment variables
 
 A setting's variable is `ENTREPOT_` and its name in capitals, with `__` between levels: `cache.max_size` is
