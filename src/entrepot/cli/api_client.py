@@ -7,7 +7,7 @@ import os
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from http.client import HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
+from http.client import BadStatusLine, HTTPConnection, HTTPException, HTTPResponse, HTTPSConnection
 from importlib.metadata import version
 from ipaddress import ip_address
 from pathlib import Path
@@ -143,8 +143,16 @@ class ApiClient:
             raise ApiFailed(f"{self.url} {reason}") from error
         except (OSError, HTTPException, ValueError) as error:
             told = getattr(error, "strerror", None) or error
-            reason = f"cannot be called: {told}; does the cache run there? See --url"
+            reason = f"cannot be called: {told}; {self._doubt(error)} See --url"
             raise ApiFailed(f"{self.url} {reason}") from error
+
+    def _doubt(self, error: Exception) -> str:
+        """Tell TLS that is spoken on one side alone from a cache that is not there."""
+        if isinstance(error, ssl.SSLError):
+            return "does it speak http:// there, without TLS?"
+        if isinstance(error, BadStatusLine) and self._url.scheme == "http":
+            return "does it speak https:// there?"
+        return "does the cache run there?"
 
     def _connection(self) -> HTTPConnection:
         host, port = str(self._url.hostname), self._url.port
@@ -189,12 +197,15 @@ def token_of(settings: Settings, token_file: Path | None = None) -> str:
     configured = Path(settings.admin.token_file) if settings.admin.token_file else None
     path = token_file or configured or _made_token(settings)
     try:
-        return path.read_text(encoding="utf-8").strip()
+        token = path.read_text(encoding="utf-8").strip()
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise ApiFailed(
             f"the administrator's token in {path} cannot be read: {reason}; see --token-file"
         ) from error
+    if not token:
+        raise ApiFailed(f"{path} holds no token; see --token-file")
+    return token
 
 
 def _made_token(settings: Settings) -> Path:

@@ -56,17 +56,17 @@ def command(*, api: ApiClient, dry_run: bool, yes: bool, as_json: bool, **wanted
     if not is_anything and not as_json:
         raise NotDone("nothing that is cached is named so")
     if dry_run or not is_anything:
-        _tell(report, as_json=as_json)
+        _tell(report, selection, as_json=as_json)
         click.get_current_context().exit(0 if is_anything else 1)
     if not yes:
-        _confirm(report)
+        _confirm(report, selection)
     try:
         done = api.exchange("POST", "/purge", {**selection, "dry_run": False}, If_Match=found.headers["etag"])
     except NotDone as failed:
         if failed.status != _CHANGED:
             raise
         raise NotDone("nothing is purged: something else would go by now; try again") from failed
-    _tell(done.content, as_json=as_json)
+    _tell(done.content, selection, as_json=as_json)
 
 
 def _selection(
@@ -77,7 +77,7 @@ def _selection(
     if everywhere and upstream is not None:
         raise click.UsageError("--everywhere and --upstream exclude each other")
     if image is None:
-        return {"repositories": _EVERY, "upstream": upstream}
+        return {"repositories": _EVERY, "upstream": upstream, "tags": None}
     if everywhere:
         name, tags = split_tag(image)
         return {"repositories": name, "tags": tags}
@@ -85,15 +85,15 @@ def _selection(
     return {"repositories": found.repositories, "upstream": found.upstream, "tags": found.tags}
 
 
-def _confirm(report: dict[str, Any]) -> None:
-    _tell(report, as_json=False, err=True)
+def _confirm(report: dict[str, Any], selection: dict[str, Any]) -> None:
+    _tell(report, selection, as_json=False, err=True)
     if not sys.stdin.isatty():
         raise click.UsageError("there is no terminal to ask at: say --yes, or look first with --dry-run")
     if not click.confirm("Purge that?", err=True):
         raise click.exceptions.Exit(1)
 
 
-def _tell(report: dict[str, Any], *, as_json: bool, err: bool = False) -> None:
+def _tell(report: dict[str, Any], selection: dict[str, Any], *, as_json: bool, err: bool = False) -> None:
     if as_json:
         print_json(report)
         return
@@ -103,5 +103,7 @@ def _tell(report: dict[str, Any], *, as_json: bool, err: bool = False) -> None:
     if named > len(report["names"]):
         click.echo(f"... and {named - len(report['names'])} more", err=err)
     verb = "would go" if report["dry_run"] else "purged"
-    kinds = ", ".join(counted(report[nouns], noun, nouns) for noun, nouns in _KINDS)
-    click.echo(f"{verb}: {kinds}, {size(report['size'])}", err=err)
+    # Repositories of which tags are chosen stay, with what their other tags mean.
+    kinds = _KINDS if selection["tags"] is None else _KINDS[1:]
+    told = ", ".join(counted(report[nouns], noun, nouns) for noun, nouns in kinds)
+    click.echo(f"{verb}: {told}, {size(report['size'])}", err=err)

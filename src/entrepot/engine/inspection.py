@@ -53,7 +53,9 @@ class Inspection:
         """Raise ``ManifestNotHere`` where the repository is not known to hold it."""
         manifest = self._find(repository, reference)
         if manifest is None:
-            raise ManifestNotHere(f"{repository} holds no {reference} here: it was not pulled yet")
+            raise ManifestNotHere(
+                f"{repository} holds no {reference} here: it was not pulled, or has gone since"
+            )
         description = await asyncio.to_thread(describe_manifest, manifest.content)
         named = description.config
         config = await self._config(Digest.parse(named.digest)) if named is not None else None

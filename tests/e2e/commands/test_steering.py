@@ -61,6 +61,8 @@ def test_purge_needs_a_yes_where_nobody_can_be_asked(desk: Desk) -> None:
 def test_purge_lets_go_of_what_matches_and_no_more(desk: Desk) -> None:
     for tag in ("1", "nightly-1", "nightly-2"):
         desk.pulled("team/purged", tag)
+    by_tags = desk.lines("purge", "team/p*:nightly-*", "--dry-run")
+    assert by_tags[-1].startswith("would go: 2 tags, ")
     (report,) = desk.rows("purge", "team/p*:nightly-*", "--yes")
     assert (report["dry_run"], report["tags"]) == (False, 2)
     assert [row["tag"] for row in desk.rows("tags", "team/purged")] == ["1"]

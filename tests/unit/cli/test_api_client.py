@@ -139,3 +139,34 @@ def test_a_folder_that_may_not_be_looked_at_is_told(
     monkeypatch.setattr(Path, "exists", exists)
     with pytest.raises(ApiFailed, match=r"may not be looked at: be its owner; .*--token-file"):
         configured(admin={}, data=str(tmp_path))
+
+
+def test_a_file_that_holds_no_token_is_named(tmp_path: Path) -> None:
+    (tmp_path / "token").touch()
+    with pytest.raises(ApiFailed, match=rf"{tmp_path}/token holds no token; see --token-file"):
+        connect(None, "http://127.0.0.1:5000", tmp_path / "token", None)
+
+
+@pytest.mark.parametrize(
+    ("scheme", "answer", "doubt"),
+    [
+        ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "does it speak http:// there, without TLS?"),
+        ("http", b"", "does it speak https:// there?"),
+    ],
+)
+def test_tls_that_is_spoken_on_one_side_alone_is_told(scheme: str, answer: bytes, doubt: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        answering = threading.Thread(target=_answer_once, args=(listening, answer))
+        answering.start()
+        url = f"{scheme}://127.0.0.1:{listening.getsockname()[1]}"
+        with pytest.raises(ApiFailed) as failed:
+            ApiClient(url, "token", within=30).call("GET", "/cache")
+        answering.join(10)
+    assert f"; {doubt} See --url" in failed.value.message
+
+
+def _answer_once(listening: socket.socket, answer: bytes) -> None:
+    connection, _ = listening.accept()
+    with connection:
+        connection.recv(1 << 16)
+        connection.sendall(answer)

@@ -43,6 +43,8 @@ class Purge(Struct, forbid_unknown_fields=True):
 class PurgeReport(Struct):
     """How much it was, or would be; `size`: bytes of the blobs that nothing needs any more.
 
+    `repositories` are those that it is of: without `tags` they go whole, with them they stay.
+
     `names` are the first hundred of what went, tags as `repository:tag`.
     """
 

@@ -108,7 +108,7 @@ HANDLERS = [list_tags, get_tag, refresh_tag]
 async def _find(repository: Repository, tag: str, parts: Parts) -> HeldTag:
     row = await parts.catalogue.held_tag(repository, tag)
     if row is None:
-        raise ManifestNotHere(f"{repository} has no tag {tag} here: it was not pulled yet")
+        raise ManifestNotHere(f"{repository} has no tag {tag} here: it was not pulled, or has gone since")
     return row
 
 
