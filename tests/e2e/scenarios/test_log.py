@@ -51,6 +51,19 @@ def test_a_cache_whose_standard_error_nobody_reads_serves_reloads_counts_and_end
         os.close(unread)
 
 
+def test_a_cache_whose_standard_streams_are_closed_serves_and_ends(
+    folder: Path, upstream: FakeRegistry
+) -> None:
+    image = upstream.content.add_image("library/app", "1")
+    cache = CacheProgram(folder / "cache", {"docker.io": upstream.url})
+    cache.arguments = ["sh", "-c", 'exec "$@" <&- >&- 2>&-', "sh", *cache.arguments]
+    with cache:
+        assert ask(cache.url, PATH).body == image.content
+        streams = [str(Path(f"/proc/{cache.pid}/fd/{number}").readlink()) for number in range(3)]
+        assert streams == [os.devnull] * 3
+        assert cache.stop() == 0
+
+
 def test_the_last_line_before_the_end_is_written(cache: CacheProgram) -> None:
     cache.stop()
     lines = [json.loads(line)["event"] for line in cache.log.read_text().splitlines()]
