@@ -162,7 +162,7 @@ def _check_folder(folder: Path) -> Finding:
         return problem(
             "data folder", f"{place} is no folder", "name another by data, --data or ENTREPOT_DATA"
         )
-    for path in _closed_files(folder):  # As after a start by root.
+    for path in _closed(folder):  # As after a start by root: one tells of all.
         advice = f"give the folder, with all in it, to the user that serves: chown -R USER {folder}"
         return problem("data folder", f"{path} may not be used by {who}", advice)
     if not is_writable(place):
@@ -176,11 +176,16 @@ def _check_folder(folder: Path) -> Finding:
     return fine("data folder", f"{folder} may be written by {who}")
 
 
-def _closed_files(folder: Path) -> list[Path]:
-    """Return the files of a cache without which none can be served, and which may not be opened."""
-    mode = os.R_OK | os.W_OK if is_writable(folder) else os.R_OK
-    files = (folder / "entrepot.lock", folder / "entrepot.db")
-    return [path for path in files if _is_there(path) and not os.access(path, mode)]
+def _closed(folder: Path) -> Iterator[Path]:
+    """Yield what a cache has made there and cannot go on with: what it reads at the start, or writes to."""
+    files, folders = (folder / "entrepot.lock", folder / "entrepot.db"), list[Path]()
+    mode = os.R_OK
+    if is_writable(folder):
+        mode |= os.W_OK
+        folders = [folder / "spool", folder / "audit", folder / "blobs", *folder.glob("blobs/*/")]
+        folders += folder.glob("blobs/*/*/")
+    yield from (path for path in files if _is_there(path) and not os.access(path, mode))
+    yield from (path for path in folders if _is_there(path) and not is_writable(path))
 
 
 def _user() -> str:

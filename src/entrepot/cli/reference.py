@@ -13,9 +13,12 @@ __all__ = ["render_reference"]
 
 _INTRODUCTION = r"""# Command line
 
-`entrepot`, or `python -m entrepot`. Exit codes: 0 done; 1 failed at run time, also where there is no such
-thing, or the port or the data folder is another process's; 2 wrong usage or configuration, or no cache that
-can be called so; 130 ended by Ctrl-C. Complaints go to standard error, with `--json` too.
+`entrepot` is `.venv/bin/entrepot` among the sources, and `python -m entrepot` with that Python. As root,
+`ln -s "$PWD/.venv/bin/entrepot" /usr/local/bin/` makes it known to every shell.
+
+Exit codes: 0 done; 1 failed at run time, also where there is no such thing, or the port or the data folder is
+another process's; 2 wrong usage or configuration, or no cache that can be called so; 130 ended by Ctrl-C.
+Complaints go to standard error, with `--json` too.
 
 ## Which cache
 

@@ -56,7 +56,7 @@ def rate_limit_of(upstream: dict[str, Any]) -> str:
 def again(endpoint: dict[str, Any]) -> str:
     """Tell when an endpoint is asked again."""
     seconds = endpoint["retry_after_seconds"]
-    return f"in {seconds:.0f} s" if seconds else "at once"
+    return f"in {seconds:.0f} s" if seconds else "by the next pull"
 
 
 def _quoted(name: str) -> str:

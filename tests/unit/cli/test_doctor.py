@@ -120,10 +120,15 @@ def test_a_folder_that_another_user_has_served_is_a_problem(
     folder.mkdir()
     FolderLock(folder).release()
     (folder / "entrepot.db").touch()
-    # Root may open all.
-    monkeypatch.setattr(os, "access", lambda path, mode: Path(path) == folder or not mode & os.W_OK)
-    (finding,) = found("data folder", "--offline")
-    assert (finding["verdict"], f"chown -R USER {folder}" in finding["advice"]) == ("problem", True)
+    (folder / "spool").mkdir()
+    (folder / "blobs" / "sha256" / "4c").mkdir(parents=True)
+    for closed in ("entrepot.lock", "entrepot.db", "spool", "blobs/sha256", "blobs/sha256/4c"):
+        # Root may open all.
+        monkeypatch.setattr(os, "access", lambda path, _mode, closed=folder / closed: Path(path) != closed)
+        (finding,) = found("data folder", "--offline")
+        told = finding["found"].startswith(f"{folder / closed} may not be used by ")
+        assert (told, finding["verdict"]) == (True, "problem")
+        assert f"chown -R USER {folder}" in finding["advice"]
 
 
 def test_a_folder_that_may_not_be_looked_at_is_a_problem(
@@ -137,7 +142,7 @@ def test_a_folder_that_may_not_be_looked_at_is_a_problem(
         return stat_of(path, **arguments)
 
     monkeypatch.setattr(os, "stat", refuse)
-    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != tmp_path)
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) not in {tmp_path, folder})
     (finding,) = found("data folder", "--offline")
     assert (finding["verdict"], f"make {folder} for" in finding["advice"]) == ("problem", True)
 

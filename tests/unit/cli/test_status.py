@@ -29,7 +29,7 @@ def test_an_endpoint_that_failed_when_it_was_last_asked_is_told_whatever_its_sta
     (trouble,) = troubles(_status(state=state, last_failure="r.test accepts no connections"))
     assert trouble.startswith("r.test: http://r.test accepts no connections; ")
     assert trouble.endswith("entrepot upstreams --test r.test")
-    assert ("it is down, and asked again at once" in trouble) == (state == "down")
+    assert ("it is down, and asked again by the next pull" in trouble) == (state == "down")
 
 
 def test_what_can_be_done_follows_what_happened() -> None:
