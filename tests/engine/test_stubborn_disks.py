@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from msgspec.structs import replace
+from structlog.testing import capture_logs
 from tests.engine.conftest import MIB, UNBOUNDED, Depot
 
 from entrepot.engine.reconcile import Reconciliation
@@ -33,6 +34,22 @@ async def test_a_blob_that_cannot_be_deleted_holds_up_no_other(depot: Depot, tmp
     assert [await depot.keep(_blob(number)) for number in (7, 8)]
     assert [depot.index.is_stored(digest) for digest in digests] == [True, False, False, True]
     assert depot.taken <= 4 * MIB
+
+
+async def test_a_blob_that_cannot_be_moved_to_its_place_is_given_and_told(
+    depot: Depot, tmp_path: Path
+) -> None:
+    source, content = depot.add(_blob(1)), _blob(1)
+    place = (tmp_path / blob_path(source.digest)).parent
+    place.parent.mkdir(parents=True, exist_ok=True)
+    place.write_bytes(b"no folder")
+    with capture_logs() as lines:
+        assert await depot.read(source, size=len(content)) == content
+        await depot.settle()
+    assert [(line["event"], "cannot use" in line["reason"]) for line in lines] == [
+        ("blob_passed_through", True)
+    ]
+    assert not depot.index.is_stored(source.digest)
 
 
 async def test_room_that_the_file_system_is_slow_to_show_is_not_made_twice(depot: Depot) -> None:

@@ -361,7 +361,8 @@ class Fill:
             await self._spool.commit(size)
             await self._parts.stored(self.digest, size)
             self._claim.end()
-        except StoreFailed:
+        except StoreFailed as failure:
+            self._pass_on(failure)
             await self._discard()
         self.is_over = True
 
