@@ -55,6 +55,14 @@ async def test_any_part_can_be_downloaded(
     assert registry.bytes_sent() == len(part)
 
 
+async def test_an_empty_blob_is_downloaded_with_one_request(
+    registry: FakeRegistry, upstream: RegistryUpstream
+) -> None:
+    digest = registry.content.add_blob("app", b"")
+    assert await _download(upstream, digest) == ((0, 0, 0), b"")
+    assert registry.count() == 1
+
+
 async def test_a_whole_blob_is_asked_for_without_a_range(
     registry: FakeRegistry, upstream: RegistryUpstream, digest: Digest
 ) -> None:
@@ -123,6 +131,7 @@ async def test_a_body_longer_than_its_content_range_is_wrong(
     "fault",
     [
         Fault(headers={"Content-Range": f"bytes 50-149/{SIZE}"}),
+        Fault(headers={"Content-Range": f"bytes 0-99/{SIZE}"}),  # As of a cache that keeps one part for all.
         Fault(headers={"Content-Range": "bytes */524288"}),
         Fault(headers={"Content-Range": "nonsense"}),
         Fault(headers={"Content-Range": ""}),
