@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
+from math import inf
 from typing import TypeVar, assert_never
 
 from entrepot.errors import (
@@ -62,7 +63,8 @@ class Failover:
         """Return what ``call`` returns for the first endpoint where it succeeds, ``is_last`` behind others.
 
         A mirror may lack what the first endpoint has, so "not here" and "refused" count only if
-        every endpoint says so; then the first one's word is raised.
+        every endpoint says so; then the first one's word is raised.  Where that counts too many requests,
+        who asks is told to come again when any endpoint that does so may be asked.
         """
         endpoints = self._endpoints if is_last is None else sorted(self._endpoints, key=is_last)
         healthy = [endpoint for endpoint in endpoints if endpoint.health is not Health.DOWN]
@@ -79,7 +81,10 @@ class Failover:
             except (NotHere, Refused, RateLimited, UpstreamDown) as failure:
                 failures.append(failure)
         transient = (failure for failure in failures if isinstance(failure, RateLimited | UpstreamDown))
-        raise next(transient, failures[0])
+        first = next(transient, failures[0])
+        if isinstance(first, RateLimited):
+            first = min((failure for failure in failures if isinstance(failure, RateLimited)), key=_wait)
+        raise first
 
     async def _insist(self, endpoint: Endpoint, call: Callable[[Endpoint], Awaitable[T]]) -> T:
         """Ask one endpoint as often as the rules of retrying allow; its breaker counts that as one."""
@@ -133,6 +138,10 @@ def blame(endpoint: Endpoint, failure: RateLimited | UpstreamDown) -> None:
             endpoint.fail(FailureKind.SERVER_ERROR, str(failure))
         case _:
             assert_never(failure)
+
+
+def _wait(limited: RateLimited) -> float:
+    return inf if limited.retry_after is None else limited.retry_after
 
 
 def _left_alone(endpoint: Endpoint) -> RateLimited | UpstreamDown:

@@ -306,6 +306,20 @@ async def test_a_429_is_honoured_for_as_long_as_it_says(
     assert (await upstream.get_manifest("app", TAG)).digest == image.digest
 
 
+async def test_where_all_endpoints_count_too_many_the_first_that_may_be_asked_again_is_told(
+    registry: FakeRegistry, mirror: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
+) -> None:
+    registry.misbehave("manifest", Fault(status=429, headers={"Retry-After": "3600"}), times=1)
+    mirror.misbehave("manifest", Fault(status=429, headers={"Retry-After": "60"}), times=1)
+    upstream = connect(registry.url, mirror.url)
+    for _ in range(2):
+        with pytest.raises(RateLimited) as caught:
+            await upstream.get_manifest("app", TAG)
+        assert caught.value.retry_after == pytest.approx(60)
+    clock.advance(60)
+    assert (await upstream.get_manifest("app", TAG)).digest == image.digest
+
+
 async def test_a_short_429_is_waited_for(
     registry: FakeRegistry, connect: Connect, clock: VirtualClock, image: Image
 ) -> None:
