@@ -90,13 +90,13 @@ class Yard:
 
     def __post_init__(self) -> None:
         self.tasks = Tasks(lambda _name, failure: self.crashes.append(failure))
-        metrics = Metrics()
+        self.metrics = Metrics()
         self.disk = RoomyDisk(self.store._root)
         self.ledger = Ledger(self.disk, self.index, self.clock)
         self.uses = Uses(self.index, self.clock)
-        self.eviction = Eviction(self.store, self.index, self.ledger, self.uses, metrics)
+        self.eviction = Eviction(self.store, self.index, self.ledger, self.uses, self.metrics)
         self.budget = Budget(self.ledger, self.eviction, self.tasks, self.clock, lambda _total: self.bounds)
-        self.fills = Fills(self.store, self.budget, self.clock, self.tasks, self._note, metrics=metrics)
+        self.fills = Fills(self.store, self.budget, self.clock, self.tasks, self._note, metrics=self.metrics)
 
     def add(self, content: bytes, repository: str = "library/demo", upstream: str = "docker.io") -> Source:
         digest = Digest.of(content)

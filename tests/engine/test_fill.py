@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import random
+import re
 from pathlib import Path
 
 import pytest
@@ -353,3 +354,20 @@ async def test_what_is_here_is_not_written_again_by_an_upstream_without_ranges(y
     assert await yard.read(source, size=len(CONTENT)) == CONTENT
     await yard.settle()
     assert yard.held(source.digest) == CONTENT
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome"),
+    [(BlobNotHere("none"), "not_found"), (UpstreamDown("gone"), "failed"), (Refused("no"), "failed")],
+)
+async def test_a_blob_that_is_nowhere_is_no_failed_download(
+    yard: Yard, failure: EntrepotError, outcome: str
+) -> None:
+    """Whoever asks for one sets off no alert about the upstream."""
+    source = yard.add(CONTENT)
+    yard.upstream.failure = failure
+    with pytest.raises(type(failure)):
+        await yard.read(source)
+    await yard.settle()
+    counted = re.findall(r'fills_total{outcome="(\w+)".*} (\S+)', yard.metrics.render().decode())
+    assert counted == [("started", "1.0"), (outcome, "1.0")]

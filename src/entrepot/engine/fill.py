@@ -22,7 +22,7 @@ from entrepot.engine.pieces import Piece, Span
 from entrepot.engine.plan import plan_fetch, unclaimed
 from entrepot.engine.tasks import Tasks
 from entrepot.engine.verification import names_prefix, verify
-from entrepot.errors import EntrepotError, StoreFailed, UpstreamDown, WrongContent
+from entrepot.errors import EntrepotError, NotHere, StoreFailed, UpstreamDown, WrongContent
 from entrepot.oci.digest import Digest
 from entrepot.ports.blobs import BlobStore, Spool
 from entrepot.ports.clock import Clock
@@ -94,6 +94,8 @@ class Fill:
         """Return what has become of it, in the words of the metrics."""
         if self._is_verified:
             return "completed"
+        if isinstance(self._failure, NotHere):  # Nothing is wrong but what was asked for.
+            return "not_found"
         return "failed" if self._failures else "paused"
 
     @property

@@ -105,7 +105,9 @@ class Metrics:
     def _measure_engine(self) -> None:
         counter, gauge = self._counter, self._gauge
         self.fills = counter(
-            "fills_total", "upstream outcome", "Downloads of blobs: started, completed, failed, paused."
+            "fills_total",
+            "upstream outcome",
+            "Downloads: started, completed, failed, paused, not_found.",
         )
         self.fills_running = gauge("fills_running", "upstream", "Downloads of blobs in progress.")
         self.revalidations = counter(

@@ -31,7 +31,7 @@ class Observer:
     def __init__(self, upstream: str, metrics: Metrics) -> None:
         self._upstream = upstream
         self._metrics = metrics
-        for outcome in ("started", "completed", "failed", "paused"):
+        for outcome in ("started", "completed", "failed", "paused", "not_found"):
             metrics.fills(upstream, outcome)  # From nothing to the first is an increase too: see ``Family``.
         metrics.fills_running(upstream)
 

@@ -49,8 +49,8 @@ async def test_requests_are_counted_by_how_they_end(
 
 def test_downloads_of_an_upstream_are_shown_from_the_start(metrics: Metrics) -> None:
     Observer("fake.test", metrics)
-    outcomes = ("started", "completed", "failed", "paused")
-    assert [_value(metrics, "fills_total", outcome=outcome) for outcome in outcomes] == [0, 0, 0, 0]
+    outcomes = ("started", "completed", "failed", "paused", "not_found")
+    assert [_value(metrics, "fills_total", outcome=outcome) for outcome in outcomes] == [0, 0, 0, 0, 0]
     assert _value(metrics, "fills_running", upstream="fake.test") == 0
 
 
