@@ -111,7 +111,7 @@ def _nothing(event: str | None, query: dict[str, Any]) -> str:
 def _newest_first(api: ApiClient, query: dict[str, Any], most: int) -> Iterator[dict[str, Any]]:
     cursor: str | None = None
     while most > 0:
-        asked = {**query, "limit": min(most, _LARGEST_PAGE), "cursor": cursor}
+        asked = {**query, "page_size": min(most, _LARGEST_PAGE), "cursor": cursor}
         page = api.exchange("GET", _AUDIT, query=asked)
         yield from page.content[:most]
         most -= len(page.content)

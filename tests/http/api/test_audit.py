@@ -84,14 +84,14 @@ async def test_a_repository_is_named_as_it_is_for_a_pull(busy: Office, asked: st
 
 async def test_each_page_leads_to_the_next(busy: Office) -> None:
     await _actions(busy)
-    first = await busy.call("/audit?limit=1&until=2100-01-01T00:00:00Z&since=2000-01-01T00:00:00")
+    first = await busy.call("/audit?page_size=1&until=2100-01-01T00:00:00Z&since=2000-01-01T00:00:00")
     second = await busy.ask_link(first, "next")
     assert (first.status, second.status) == (200, 200)
     assert first.body != second.body
 
 
 async def test_a_page_or_a_time_that_cannot_be_is_refused(office: Office) -> None:
-    for query in ("cursor=nonsense", "since=yesterday", "event=other", "limit=0"):
+    for query in ("cursor=nonsense", "since=yesterday", "event=other", "page_size=0"):
         reply = await office.call(f"/audit?{query}")
         assert (reply.status, [one["key"] for one in problem(reply)["errors"]]) == (
             400,

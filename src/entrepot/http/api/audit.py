@@ -14,7 +14,7 @@ from msgspec import structs
 from entrepot.http.api.faults import Fault, found
 from entrepot.http.api.given import TheParts
 from entrepot.http.api.guard import needs
-from entrepot.http.api.paging import TheRequest, link
+from entrepot.http.api.paging import PageSize, TheRequest, link
 from entrepot.http.api.parameters import Malformed
 from entrepot.http.api.parts import Parts
 from entrepot.http.api.problems import problems
@@ -47,7 +47,6 @@ Event = Annotated[
 ]
 Since = Annotated[datetime | None, QueryParameter(description="Not before this time (RFC 3339).")]
 Until = Annotated[datetime | None, QueryParameter(description="Not after this time.")]
-Limit = Annotated[int, QueryParameter(ge=1, le=500, description="How many at most.")]
 Cursor = Annotated[str | None, QueryParameter(max_length=300, description="What the last page's link gave.")]
 
 
@@ -84,7 +83,7 @@ async def list_audit(
     request: TheRequest,
     parts: TheParts,
     wanted: NamedDependency[AuditQuery],
-    limit: Limit = 50,
+    page_size: PageSize = 50,
     cursor: Cursor = None,
 ) -> Response[list[RequestEntry | ActionEntry]]:
     """List requests and actions, the newest first.
@@ -92,7 +91,7 @@ async def list_audit(
     Entries come while one looks, so pages have no numbers: each leads to the next, which may hold fewer.
     """
     try:
-        page = await parts.audit.query(_resolved(wanted, parts), limit, cursor)
+        page = await parts.audit.query(_resolved(wanted, parts), page_size, cursor)
     except InvalidCursor as invalid:
         raise Malformed(Fault(f"expected what a page's link gave, {found(cursor)}", "cursor")) from invalid
     headers = {} if page.cursor is None else {"Link": link(request, "next", cursor=page.cursor)}

@@ -17,6 +17,7 @@ from entrepot.ports.catalogue import Find
 
 __all__ = [
     "PAGE_HEADERS",
+    "PageSize",
     "Paging",
     "SearchText",
     "ThePaging",
@@ -34,6 +35,7 @@ _LARGEST = 500
 _LAST = 1_000_000
 
 TheRequest: TypeAlias = Request[Any, Any, Any]
+PageSize = Annotated[int, QueryParameter(ge=1, le=_LARGEST, description="How many on a page.")]
 SearchText = Annotated[str, QueryParameter(max_length=300, description="Only what contains this text.")]
 
 PAGE_HEADERS = [
@@ -65,7 +67,7 @@ ThePaging: TypeAlias = NamedDependency[Paging]
 
 def read_paging(
     page: Annotated[int, QueryParameter(ge=1, le=_LAST, description="Which page, from 1.")] = 1,
-    page_size: Annotated[int, QueryParameter(ge=1, le=_LARGEST, description="How many on a page.")] = 50,
+    page_size: PageSize = 50,
 ) -> Paging:
     return Paging(page, page_size)
 
