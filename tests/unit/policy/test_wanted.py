@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import msgspec
 import pytest
 
@@ -32,6 +35,14 @@ def test_a_tag_is_chosen_that_every_filter_takes(
     assert (
         choose_tags(msgspec.convert({"upstream": "u", "repository": "r", **choice}, Wanted), TAGS) == chosen
     )
+
+
+def test_what_zot_takes_for_versions_is_taken_by_what_the_docs_name_for_it() -> None:
+    page = (Path(__file__).parents[3] / "docs/warming.md").read_text()
+    (expression,) = re.findall(r"`content\[\]\.tags\.semver: true` \| `tag_regex: '([^']+)'`", page)
+    versions = ["1", "v1", "3.20", "1.2.3", "v1.2.3", "1.2.3-alpine", "1.27-rc.1", "012"]
+    others = ["latest", "nightly-1", "1.2.3.4", "1.2.3_4", "x1", "1-", "3.20x"]
+    assert choose_tags(Wanted("u", "r", tag_regex=expression), [*versions, *others]) == versions
 
 
 @pytest.mark.parametrize(
