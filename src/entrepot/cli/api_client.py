@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import closing
@@ -33,6 +34,7 @@ _LARGEST_PAGE = 500
 _TOKEN_REFUSED = (401, 403)
 # What is asked for in a wrong way, or by who may not: the command was used wrongly.  All else failed.
 _WRONG_USAGE = (400, *_TOKEN_REFUSED, 429)
+_TOKEN = re.compile(r"[ -~]+")
 _HOW_TO_NAME_ONE = (
     "name the folder of the cache with ENTREPOT_DATA, its configuration with --config,"
     " or its address and its token with --url and --token-file"
@@ -203,7 +205,7 @@ def token_of(settings: Settings, token_file: Path | None = None) -> str:
         raise ApiFailed(
             f"the administrator's token in {path} cannot be read: {reason}; see --token-file"
         ) from error
-    if not token:
+    if not _TOKEN.fullmatch(token):  # It could not be sent, and the complaint about that would show it.
         raise ApiFailed(f"{path} holds no token; see --token-file")
     return token
 

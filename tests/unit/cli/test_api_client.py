@@ -67,6 +67,14 @@ def test_the_token_is_read_from_where_it_was_made(tmp_path: Path) -> None:
     assert connect(file, None, None, None)._token.split() == ["made"]
 
 
+@pytest.mark.parametrize("content", ["secret\nand more", "sécret", "secret\0"])
+def test_what_can_be_no_token_is_neither_sent_nor_shown(tmp_path: Path, content: str) -> None:
+    file = tmp_path / "token"
+    file.write_text(content, encoding="utf-8")
+    with pytest.raises(ApiFailed, match=rf"^{file} holds no token; see --token-file$"):
+        connect(None, "http://127.0.0.1:5000", file, None)
+
+
 @pytest.mark.parametrize(
     ("url", "is_sent"),
     [
