@@ -218,7 +218,7 @@ def _translated(host: str) -> Iterator[None]:
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
         raise UpstreamDown(distrust(host, error)) from error
     except aiohttp.ClientSSLError as error:
-        raise UpstreamDown(f"TLS with {host} failed; is it an http:// endpoint? {error}") from error
+        raise UpstreamDown(f"TLS with {host} failed: {_fault(error)}; is it an http:// endpoint?") from error
     except aiohttp.ClientConnectorError as error:
         kind = Unreached if error.os_error.errno in _NO_WAY else UpstreamDown
         told = f"{host} accepts no connections: {_reason(error.os_error)}"
@@ -229,6 +229,12 @@ def _translated(host: str) -> Iterator[None]:
         raise UpstreamDown(f"{host} closed the connection without an answer") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
         raise UpstreamDown(f"{host} does not speak proper HTTP: {error}") from error
+
+
+def _fault(error: aiohttp.ClientSSLError) -> str:
+    """Tell what OpenSSL calls by the name of a constant; the library's words have objects in them."""
+    name = getattr(error.os_error, "reason", None)
+    return name.replace("_", " ").lower() if isinstance(name, str) else str(error.os_error)
 
 
 def _reason(error: OSError) -> str:
