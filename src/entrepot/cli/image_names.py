@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+
 import click
 
 from entrepot.cli.completion import complete_repositories
+from entrepot.oci.digest import DIGEST
 from entrepot.oci.image_reference import ImageReference, InvalidImage, parse_image
 from entrepot.oci.reference import InvalidName, check_hosted_name
 from entrepot.policy.wanted import is_pattern
@@ -20,6 +23,8 @@ class _Image(click.ParamType[ImageReference]):
     ) -> ImageReference:
         if isinstance(value, ImageReference):
             return value
+        if re.fullmatch(DIGEST, value):  # Else it would be a tag of a repository called sha256.
+            self.fail(f"expected its repository as well, as in NAME@{value}", param, ctx)
         try:
             image = parse_image(value)
         except InvalidImage as invalid:

@@ -32,7 +32,7 @@ def command(*, api: ApiClient, platform: str | None, as_json: bool, image: Image
     Exit codes: 0 done; 1 it is not cached; 2 wrong usage, or no cache to call.
     """
     manifest = _manifest(api, image.name, reference_of(image))
-    if platform is not None:
+    if platform is not None and not _is_for(platform, manifest["image"]):
         manifest = _manifest(api, image.name, _digest_for(platform, manifest))
     referrers = _referrers(api, manifest)
     if as_json:
@@ -57,10 +57,14 @@ def _manifest(api: ApiClient, repository: str, reference: str) -> dict[str, Any]
 
 def _digest_for(platform: str, manifest: Mapping[str, Any]) -> str:
     for content in manifest["platforms"]:
-        if platform in (_platform(content), _platform(content).removesuffix("/v8")):
+        if _is_for(platform, content):
             return str(content["digest"])
-    known = ", ".join(_platform(content) for content in manifest["platforms"]) or "none: it is no index"
+    known = ", ".join(_platform(content) for content in manifest["platforms"] or [manifest["image"] or {}])
     raise NotDone(f"there is no {platform} among its platforms: {known}")
+
+
+def _is_for(platform: str, content: Mapping[str, Any] | None) -> bool:
+    return content is not None and platform in (_platform(content), _platform(content).removesuffix("/v8"))
 
 
 def _referrers(api: ApiClient, manifest: Mapping[str, Any]) -> list[Any] | None:

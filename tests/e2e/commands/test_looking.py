@@ -117,6 +117,24 @@ def test_inspect_shows_what_an_image_is_made_of(desk: Desk) -> None:
     assert len(told["referrers"]) == 1
 
 
+def test_inspect_finds_the_platform_of_an_image_that_is_for_one_alone(desk: Desk) -> None:
+    config = b'{"os":"linux","architecture":"arm64"}'
+    image = desk.registry.content.add_image("team/single", "1", config=config)
+    assert desk.pull("team/single/manifests/1") == desk.pull(f"team/single/blobs/{image.config}") == 200
+    wait_until(lambda: desk.rows("inspect", "team/single:1")[0]["image"] is not None, "the config")
+    assert desk.lines("inspect", "team/single:1", "--platform", ARM)[0].endswith(f"@{image.digest}")
+    absent = desk.run("inspect", "team/single:1", "--platform", AMD)
+    assert (absent.exit_code, absent.stdout) == (1, "")
+    assert absent.stderr == f"Error: there is no {AMD} among its platforms: {ARM}\n"
+
+
+def test_a_digest_alone_is_not_taken_for_a_tag(desk: Desk) -> None:
+    digest = f"sha256:{'0' * 64}"
+    result = desk.run("inspect", digest)
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert f"expected its repository as well, as in NAME@{digest}" in result.stderr
+
+
 def test_inspect_looks_into_the_image_of_one_platform(desk: Desk) -> None:
     images = {
         platform: desk.registry.content.add_image("team/many", layers=[platform.encode()])

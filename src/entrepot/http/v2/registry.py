@@ -109,7 +109,10 @@ class Registry:
             case Malformed(code, detail):
                 await reply_code(call, code, detail)
             case Unsupported():
-                detail = "this cache serves pulls: push to the registry itself"
+                detail = (
+                    "this cache serves pulls: push to the registry itself, or delete there;"
+                    " entrepot purge lets go of what is cached"
+                )
                 await reply_code(call, ErrorCode.UNSUPPORTED, detail, [_ALLOW])
             case NotRegistry():
                 await reply_code(call, ErrorCode.NAME_UNKNOWN, "the registry API is under /v2/")
