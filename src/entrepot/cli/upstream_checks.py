@@ -82,7 +82,7 @@ def judge_upstream(name: str, answers: Answers, *, proxy: str | None = None) -> 
         yield problem(check, answers.failure, "correct its settings")
     is_served = any(trial.outcome is Outcome.OK for trial in answers.trials)
     for trial in answers.trials:
-        if trial.outcome is Outcome.OK:
+        if trial.outcome is Outcome.OK and trial.reason is None:
             yield fine(check, f"{trial.url} answers{_credential(answers.condition)}, {trial.seconds:.2f} s")
             continue
         found, advice = _split(trial)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from math import ceil
 from typing import Any
 from urllib.parse import quote
 
@@ -56,7 +57,7 @@ def rate_limit_of(upstream: dict[str, Any]) -> str:
 def again(endpoint: dict[str, Any]) -> str:
     """Tell when an endpoint is asked again."""
     seconds = endpoint["retry_after_seconds"]
-    return f"in {seconds:.0f} s" if seconds else "by the next pull"
+    return f"in {ceil(seconds)} s" if seconds else "by the next pull"
 
 
 def _quoted(name: str) -> str:

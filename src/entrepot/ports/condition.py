@@ -78,7 +78,7 @@ class Condition(Struct, frozen=True):
 
 
 class Trial(Struct, frozen=True):
-    """What came of asking one endpoint; ``reason`` where it did not go well.
+    """What came of asking one endpoint; ``reason`` where it did not go well, or pulls are likely not to.
 
     ``is_cut_off``: there was nobody to ask, by its name or on the way there.
     """

@@ -16,9 +16,13 @@ from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.standing import Standing
 from entrepot.upstream.tokens import Tokens, TokenWish
 
-__all__ = ["Authorizer"]
+__all__ = ["Authorizer", "UserWanted"]
 
 _NAME = "\0"  # Stands for the repository in what was learnt; no header can hold it.
+
+
+class UserWanted(Refused):
+    """The endpoint asks for a user and a password of its own, and none are configured."""
 
 
 class _Basic(Struct, frozen=True):
@@ -108,7 +112,7 @@ class Authorizer:
     async def _basic(self, endpoint: Endpoint, rejected: str | None) -> str:
         credential = await self._credentials.current()
         if credential is None or credential.is_identity_token:
-            raise Refused(f"{endpoint.host} asks for a user; set username and password of this upstream")
+            raise UserWanted(f"{endpoint.host} asks for a user; set username and password of this upstream")
         header = credential.basic()
         if header == rejected:
             refusal = f"{endpoint.host} refused the credential of {credential.username}"

@@ -7,6 +7,7 @@ import asyncio
 from entrepot.errors import EntrepotError, NotHere, RateLimited, Refused, UpstreamDown, UpstreamTimeout
 from entrepot.ports.clock import Clock
 from entrepot.ports.condition import Outcome, Trial
+from entrepot.upstream.authorizer import UserWanted
 from entrepot.upstream.client import Client, Wish
 from entrepot.upstream.endpoint import Endpoint
 from entrepot.upstream.failover import blame
@@ -22,11 +23,13 @@ _BASE = Wish("", "", "other", NotHere)
 async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_credential: bool) -> Trial:
     """Ask for the base of the API, to which every registry must answer (distribution-spec, "end-1").
 
-    A registry that refuses strangers there may still let them pull: that is no failure.  What comes of it
-    counts for or against the endpoint as any answer does.
+    A registry that refuses strangers there may still let them pull: that is no failure, but one that asks
+    for a user itself most likely does so everywhere, and is said to.  What comes of it counts for or
+    against the endpoint as any answer does.
     """
     begun = clock.monotonic()
     failure: EntrepotError | None = None
+    remark: str | None = None
     try:
         async with asyncio.timeout(_DEADLINE), client.open(endpoint, _BASE):
             pass
@@ -34,6 +37,7 @@ async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_
         failure = UpstreamTimeout(f"{endpoint.host} did not answer within {_DEADLINE:.0f} s")
     except Refused as refusal:
         failure = refusal if has_credential else None
+        remark = str(refusal) if isinstance(refusal, UserWanted) else None
     except EntrepotError as failed:
         failure = failed
     seconds = clock.monotonic() - begun
@@ -43,4 +47,4 @@ async def try_endpoint(client: Client, endpoint: Endpoint, clock: Clock, *, has_
         is_cut_off = isinstance(failure, Unreached)
         return Trial(endpoint.url, outcome_of(failure), seconds, str(failure), is_cut_off)
     endpoint.succeed()
-    return Trial(endpoint.url, Outcome.OK, seconds, None)
+    return Trial(endpoint.url, Outcome.OK, seconds, remark)

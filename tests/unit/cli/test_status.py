@@ -32,6 +32,11 @@ def test_an_endpoint_that_failed_when_it_was_last_asked_is_told_whatever_its_sta
     assert ("it is down, and asked again by the next pull" in trouble) == (state == "down")
 
 
+def test_the_last_moments_before_an_endpoint_is_asked_again_are_a_second() -> None:
+    (trouble,) = troubles(_status(state="down", retry_after_seconds=0.3))
+    assert "it is down, and asked again in 1 s" in trouble
+
+
 def test_what_can_be_done_follows_what_happened() -> None:
     (trouble,) = troubles(_status(last_failure="the name of r.test does not resolve; check the DNS"))
     assert "http://r.test: the name of r.test does not resolve; check the DNS; " in trouble

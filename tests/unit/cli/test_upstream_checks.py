@@ -84,6 +84,15 @@ def test_what_to_do_is_told_apart_from_what_happened(trial: Trial, found: str, a
     assert (finding.found, finding.advice) == (found, advice)
 
 
+def test_a_user_who_is_asked_for_and_not_configured_is_a_warning() -> None:
+    asked = Trial(
+        "https://a", Outcome.OK, 0.1, "a asks for a user; set username and password of this upstream"
+    )
+    (finding,) = judge_upstream("a", Answers((asked,)))
+    assert (finding.verdict, finding.found) == ("warning", "https://a asks for a user")
+    assert finding.advice == "set username and password of this upstream"
+
+
 def test_a_proxy_that_is_not_used_is_named_where_nobody_is_reached() -> None:
     (finding,) = judge_upstream("b", Answers((DOWN,)), proxy="HTTPS_PROXY")
     assert str(finding.advice).endswith("HTTPS_PROXY is not used: set upstreams.b.proxy")

@@ -73,8 +73,15 @@ async def test_strangers_who_are_refused_know_that_it_answers(
 ) -> None:
     registry.auth = BearerAuth(anonymous=False)
     upstream = connect(registry.url)
-    assert [trial.outcome for trial in await upstream.try_out()] == [Outcome.OK]
+    assert [(trial.outcome, trial.reason) for trial in await upstream.try_out()] == [(Outcome.OK, None)]
     assert upstream.condition().credential is CredentialStanding.NONE
+
+
+async def test_strangers_who_are_asked_for_a_user_are_told(registry: FakeRegistry, connect: Connect) -> None:
+    registry.auth = BasicAuth({"me": "right"})
+    (trial,) = await connect(registry.url).try_out()
+    assert trial.outcome is Outcome.OK
+    assert str(trial.reason).endswith(" asks for a user; set username and password of this upstream")
 
 
 async def test_a_pull_tells_of_the_credential_too(registry: FakeRegistry, connect: Connect) -> None:
