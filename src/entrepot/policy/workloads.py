@@ -20,9 +20,12 @@ __all__ = [
 _CONTAINERS = frozenset(("containers", "initContainers", "ephemeralContainers"))
 _DEEPEST = 100
 _NAME = r"[A-Za-z_][A-Za-z0-9_]*"
+_WORD = "[^{}]*"
+for _ in range(3):  # So deep may variables stand within one another.
+    _WORD = rf"(?:[^{{}}]|\$\{{{_WORD}\}})*"
 # Compose: $NAME and ${NAME}, with a default (:- -), a complaint (:? ?) or a replacement (:+ +).
 _VARIABLE = re.compile(
-    rf"\$(?:(?P<escaped>\$)|(?P<bare>{_NAME})|\{{(?P<name>{_NAME})(?:(?P<rule>:?[-?+])(?P<word>[^{{}}]*))?\}})"
+    rf"\$(?:(?P<escaped>\$)|(?P<bare>{_NAME})|\{{(?P<name>{_NAME})(?:(?P<rule>:?[-?+])(?P<word>{_WORD}))?\}})"
 )
 
 
@@ -101,12 +104,12 @@ def _interpolated(text: str, variables: Mapping[str, str]) -> str:
         known = variables.get(name)
         is_set = bool(known) if rule.startswith(":") else known is not None
         if rule.endswith("+"):
-            return word if is_set else ""
+            return _interpolated(word, variables) if is_set else ""
         if is_set and known is not None:
             return known
         if not rule.endswith("-"):
             raise UnsetVariable(f"image {text!r}: the variable {name} is not set" + (word and f": {word}"))
-        return word
+        return _interpolated(word, variables)
 
     return _VARIABLE.sub(value, text).strip()
 

@@ -50,6 +50,10 @@ def test_a_compose_file_names_the_images_of_its_services() -> None:
         ("a${E+:1}", "a:1"),
         ("${R:-docker.io/}a:${T?needed}", "docker.io/a:set"),
         ("a:$$T", "a:$T"),
+        ("a:${U:-${T}}", "a:set"),
+        ("a:${U:-${E:-${V-x}}-${T}}", "a:x-set"),
+        ("a:${T:-${U:?not needed}}", "a:set"),
+        ("a${T:+:${T}}", "a:set"),
     ],
 )
 def test_a_compose_files_variables_are_those_of_compose(text: str, image: str) -> None:
@@ -57,7 +61,7 @@ def test_a_compose_files_variables_are_those_of_compose(text: str, image: str) -
     assert images_of_compose(document, {"T": "set", "E": ""}) == [image]
 
 
-@pytest.mark.parametrize("text", ["a:$U", "a:${U}", "a:${U:?say which}", "a:${E:?say which}"])
+@pytest.mark.parametrize("text", ["a:$U", "a:${U}", "a:${U:?say which}", "a:${E:?say which}", "a:${E:-$U}"])
 def test_a_variable_without_a_value_is_named(text: str) -> None:
     with pytest.raises(UnsetVariable, match=r"the variable [UE] is not set(: say which)?"):
         images_of_compose({"services": {"one": {"image": text}}}, {"E": ""})
