@@ -26,8 +26,10 @@ def complete_jobs(context: click.Context, _parameter: click.Parameter, incomplet
 
 
 def complete_repositories(context: click.Context, _parameter: click.Parameter, incomplete: str) -> list[str]:
-    rows = _ask(context, "/repositories", {"search": incomplete.partition("/")[2], "page_size": _MOST})
-    return _beginning(incomplete, [row["repository"] for row in rows])
+    """Offer names by how they begin, or else by how a part of them does: people leave out the upstream."""
+    rows = _ask(context, "/repositories", {"search": incomplete, "page_size": _MOST})
+    names = [row["repository"] for row in rows]
+    return _beginning(incomplete, names) or [name for name in names if f"/{incomplete}" in name]
 
 
 def _beginning(incomplete: str, names: list[str]) -> list[str]:

@@ -50,7 +50,7 @@ where that is like no host's. A name without an upstream is one of the default u
 ## Completion
 
 Shells complete commands, options, and the names of upstreams and of cached repositories, as the cache tells
-them:
+them; a repository's name may begin behind its upstream, as in a pull:
 
 | shell | once, or in its start-up file |
 |---|---|
