@@ -41,8 +41,8 @@ entrepot images --sort size --limit 10
 entrepot audit --since 1h --repository docker.io/library/alpine
 ```
 
-On a terminal they print tables; elsewhere plain columns with every name whole, without colours. `--json`
-prints what the API answers, an object a line, for `jq`.
+On a terminal they print tables, or a value a line where it is too narrow for one; elsewhere plain columns
+with every name whole, without colours. `--json` prints what the API answers, an object a line, for `jq`.
 
 Images and repositories are named as in a pull, or as they are listed: behind the name of their upstream, even
 where that is like no host's. A name without an upstream is one of the default upstream.
