@@ -43,9 +43,16 @@ def find_data_folder(configured: str | None, system: Path = _OF_THE_SYSTEM, loca
     its caller knows.
     """
     folders = [readable(one) for one in ([Path(configured)] if configured is not None else [system, local])]
+    holding, closed = list[Path](), list[SettingsInvalid]()
     for folder in folders:
-        if _holds_cache(folder):
-            return folder
+        try:
+            holding += [folder] if _holds_cache(folder) else []
+        except SettingsInvalid as failure:
+            closed.append(failure)
+    if holding:  # One that may not be written is another user's, unless there is no other.
+        return next(filter(is_writable, holding), holding[0])
+    if closed:
+        raise closed[0]
     raise SettingsInvalid(f"data: no cache in {' nor '.join(map(str, folders))}")
 
 

@@ -65,3 +65,35 @@ def test_where_no_folder_can_be_had_it_is_told_how_to_name_one(tmp_path: Path) -
     assert str(failure.value) == (
         f"data: neither {system} nor {local} can be written; name a folder with --data or ENTREPOT_DATA"
     )
+
+
+def test_a_cache_of_ones_own_is_found_beside_one_of_another_user(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, local = tmp_path / "system", tmp_path / "local"
+    for folder in (system, local):
+        folder.mkdir()
+        (folder / "entrepot.db").touch()
+    assert find_data_folder(None, system, local) == system
+    monkeypatch.setattr(os, "access", lambda path, _mode: Path(path) != system)  # Root may write anywhere.
+    assert find_data_folder(None, system, local) == local
+    (local / "entrepot.db").unlink()
+    assert find_data_folder(None, system, local) == system
+
+
+def test_a_cache_of_ones_own_is_found_beside_what_may_not_be_looked_at(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    system, exists = tmp_path / "system", Path.exists
+
+    def refuse(path: Path) -> bool:
+        if system in path.parents:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))
+        return exists(path)
+
+    monkeypatch.setattr(Path, "exists", refuse)
+    (tmp_path / "entrepot.db").touch()
+    assert find_data_folder(None, system, tmp_path) == tmp_path
+    (tmp_path / "entrepot.db").unlink()
+    with pytest.raises(SettingsInvalid, match=f"data: {system} may not be looked at"):
+        find_data_folder(None, system, tmp_path)
