@@ -1,4 +1,4 @@
-"""Speaks HTTP through aiohttp, and is the only module that knows it."""
+"""Speaks HTTP through aiohttp, which no other module but its resolver knows."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.patience import Patience
+from entrepot.upstream.resolver import Resolver
 from entrepot.upstream.tls import TlsContexts, distrust
 from entrepot.upstream.tls_inflow import OpenTls, TlsInflow
 from entrepot.upstream.transport import Ask, ConnectTimeout, Response, Unreached
@@ -88,7 +89,7 @@ class AiohttpTransport:
     def _open_session(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0),
+                connector=aiohttp.TCPConnector(limit=0, resolver=Resolver()),
                 headers=self._headers,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 timeout=aiohttp.ClientTimeout(connect=self._timeouts.connect),
