@@ -210,12 +210,14 @@ def _translated(host: str) -> Iterator[None]:
     try:
         yield
     except aiohttp.ClientConnectorDNSError as error:
-        raise Unreached(f"the name of {host} does not resolve; check its spelling and the DNS") from error
+        raise Unreached(_unresolved(host, error.host)) from error
     except aiohttp.ClientProxyConnectionError as error:
         told = f"the proxy on the way to {host} accepts no connections: {_reason(error.os_error)}"
         raise UpstreamDown(f"{told}; check that it runs, and the proxy setting of this upstream") from error
     except aiohttp.ClientHttpProxyError as error:
-        raise UpstreamDown(f"the proxy on the way to {host} does not let through: {error}") from error
+        # What the library says names the proxy by its URL, with the password that may be in it.
+        told = f"the proxy on the way to {host} does not let through: answer {error.status}"
+        raise UpstreamDown(f"{told}; check what it allows, and the proxy setting of this upstream") from error
     except (aiohttp.ClientConnectorCertificateError, ssl.SSLCertVerificationError) as error:
         raise UpstreamDown(distrust(host, error)) from error
     except aiohttp.ClientSSLError as error:
@@ -229,7 +231,17 @@ def _translated(host: str) -> Iterator[None]:
     except (aiohttp.ServerDisconnectedError, ConnectionError) as error:
         raise UpstreamDown(f"{host} closed the connection without an answer") from error
     except (aiohttp.ClientError, OSError, ValueError) as error:
-        raise UpstreamDown(f"{host} does not speak proper HTTP: {error}") from error
+        # The words of an answer's failure show its URL, which may be a signed one.
+        told = error.message if isinstance(error, aiohttp.ClientResponseError) else str(error)
+        raise UpstreamDown(f"{host} does not speak proper HTTP: {told}") from error
+
+
+def _unresolved(host: str, name: str) -> str:
+    """Tell the name of a proxy from that of the upstream."""
+    if name == urlsplit(f"//{host}").hostname:
+        return f"the name of {host} does not resolve; check its spelling and the DNS"
+    told = f"the name of the proxy on the way to {host} does not resolve"
+    return f"{told}; check the proxy setting of this upstream, and the DNS"
 
 
 def _fault(error: aiohttp.ClientSSLError) -> str:

@@ -19,6 +19,10 @@ _EPOCH = re.compile(r"[0-9]{10,11}")
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _RATE = re.compile(r"(?P<count>[0-9]{1,9})(?:;w=(?P<window>[0-9]{1,9}))?")
 _LONGEST_MESSAGE = 200
+_ADVICE = {
+    407: "; the proxy on the way wants a user: put one into the proxy setting of this upstream",
+    508: " (it came back to the cache that sent it; correct the endpoints)",
+}
 
 
 class RateLimit(Struct, frozen=True):
@@ -78,9 +82,7 @@ def failure(failed: Failed, now: float, *, has_credential: bool) -> EntrepotErro
             wait = retry_after(failed.headers, now)
             return RateLimited(f"{failed.host} counts too many requests{said}", wait)
         case status:
-            advice = (
-                " (it came back to the cache that sent it; correct the endpoints)" if status == 508 else ""
-            )
+            advice = _ADVICE.get(status, "")
             kind = RangeUnmet if status == 416 else UpstreamDown
             return kind(f"{place}: answer {status}{advice}{said}", retry_after(failed.headers, now))
 

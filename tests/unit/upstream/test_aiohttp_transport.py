@@ -144,6 +144,11 @@ async def test_proxies_of_the_environment_are_not_used(
             {"proxy": "http://127.0.0.1:1"},
             "the proxy on the way .* accepts no connections: Connection refused; check",
         ),
+        (
+            "http://127.0.0.1:1",
+            {"proxy": "http://proxy.invalid:3128"},
+            "the name of the proxy on the way to 127.0.0.1:1 does not resolve; check the proxy setting",
+        ),
     ],
 )
 async def test_what_cannot_be_reached_is_down_and_told_why(
@@ -151,6 +156,36 @@ async def test_what_cannot_be_reached_is_down_and_told_why(
 ) -> None:
     with pytest.raises(UpstreamDown, match=message):
         await connect(url, **settings).tags("app")
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_wants_another_password_is_told_without_showing_it(
+    connect: Connect, scheme: str
+) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        proxy = f"http://me:hunter2@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(UpstreamDown) as failed:
+            await connect(f"{scheme}://registry.test", proxy=proxy).tags("app")
+    assert re.search("answer 407; .*the proxy setting of this upstream", str(failed.value))
+    assert "hunter2" not in str(failed.value)
+
+
+async def test_what_is_no_http_is_told_without_the_url(connect: Connect) -> None:
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"220 mail.test ESMTP\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        with pytest.raises(UpstreamDown, match="does not speak proper HTTP: ") as failed:
+            await connect(url).tags("app")
+    assert "http://" not in str(failed.value)
 
 
 async def test_tls_with_a_registry_that_speaks_none_is_down(connect: Connect) -> None:
