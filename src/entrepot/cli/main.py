@@ -73,7 +73,13 @@ class _Program(click.Group):
         except BrokenPipeError:  # Whoever read our output has had enough: click ends quietly.
             raise
         except (EntrepotError, OSError) as error:
-            raise _Failed(f"entrepot: {error}") from error
+            raise _Failed(f"entrepot: {_told(error)}") from error
+
+
+def _told(error: Exception) -> str:
+    if isinstance(error, FileNotFoundError) and error.filename is None:  # As getcwd(2) has it.
+        return "the working folder is there no more: change to another"
+    return str(error)
 
 
 class _Failed(click.ClickException):

@@ -30,7 +30,12 @@ _LONGEST_PURGE = 1900.0
     shell_complete=complete_upstreams,
     help="Of this upstream; alone, all of it.",
 )
-@click.option("--everywhere", is_flag=True, help="Of every upstream whose repositories match.")
+@click.option(
+    "--everywhere",
+    is_flag=True,
+    help="Of every upstream whose repositories match; the IMAGE is then named whole and without one, as"
+    " library/alpine.",
+)
 @click.option("--dry-run", is_flag=True, help="Only tell what would go.")
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @json_option

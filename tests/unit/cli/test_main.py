@@ -57,6 +57,7 @@ def test_wrong_usage_exits_with_2(arguments: list[str]) -> None:
         (StoreFailed("/data is in use by process 7"), 1, "entrepot: /data is in use by process 7\n"),
         (EntrepotError("listen: cannot serve on :80"), 1, "entrepot: listen: cannot serve on :80\n"),
         (OSError(98, "Address already in use"), 1, "entrepot: [Errno 98] Address already in use\n"),
+        (FileNotFoundError(2, "No"), 1, "entrepot: the working folder is there no more: change to another\n"),
     ],
 )
 def test_a_failure_is_told_without_a_traceback(failure: Exception, exit_code: int, told: str) -> None:
