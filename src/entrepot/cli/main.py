@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import gc
+import os
+import sys
 from importlib import import_module
 from typing import IO, Any
 
@@ -66,6 +68,7 @@ class _Program(click.Group):
             formatter.write_dl(list(_COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> Any:
+        _open_closed_streams()
         try:
             return super().invoke(ctx)
         except SettingsInvalid as error:
@@ -91,6 +94,13 @@ class _Failed(click.ClickException):
 
 class _Misconfigured(_Failed):
     exit_code = 2
+
+
+def _open_closed_streams() -> None:
+    """Read nothing and print to nobody where standard streams are closed, for which Python has ``None``."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
 
 
 @click.group(cls=_Program, context_settings={"help_option_names": ["-h", "--help"]})

@@ -91,6 +91,15 @@ def test_names_are_whole_in_pipes_and_on_terminals(desk: Desk, background: Backg
     assert "".join(line.split()[0] for line in folded) == f"docker.io/{LONG}"
 
 
+@pytest.mark.parametrize(
+    ("command", "status"),
+    [("jobs >&-", 0), ("images 2>&-", 0), ("warm --file - <&-", 2), ("purge app <&- >&- 2>&-", 1)],
+)
+def test_closed_standard_streams_are_as_good_as_empty_ones(desk: Desk, command: str, status: int) -> None:
+    script = f"{sys.executable} -m entrepot {command}; test $? -eq {status}"
+    run("sh", "-c", script, environment={"ENTREPOT_CONFIG": str(desk.cache.config)})
+
+
 def test_an_output_that_is_closed_early_ends_the_command_quietly(desk: Desk, background: Background) -> None:
     reader, writer = os.pipe()
     os.close(reader)
