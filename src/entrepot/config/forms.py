@@ -23,6 +23,7 @@ from entrepot.policy.routing import DOCKER_HUB, DOCKER_HUB_ALIASES
 from entrepot.policy.versions import parse_range
 
 __all__ = [
+    "check_collector",
     "check_cron_expression",
     "check_endpoint",
     "check_host",
@@ -191,6 +192,13 @@ def check_webhook(text: str, _folder: Path) -> str:
     url = _split_url(text, "expected a URL such as https://collector.example/events")
     if "@" in url.netloc:
         raise ValueError("expected a URL without user and password; a token goes to token")
+    return text
+
+
+def check_collector(text: str, _folder: Path) -> str:
+    url = _split_url(text, "expected a URL such as http://collector.example:4318")
+    if "@" in url.netloc:
+        raise ValueError("expected a URL without user and password: none are sent")
     return text
 
 

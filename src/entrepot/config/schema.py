@@ -48,6 +48,7 @@ File = Annotated[str, Meta(extra={"form": forms.resolve_file})]
 Folder = Annotated[str, Meta(extra={"form": forms.resolve_folder})]
 Listen = Annotated[str, Meta(extra={"form": forms.check_listen})]
 Webhook = Annotated[str, Meta(extra={"form": forms.check_webhook})]
+Collector = Annotated[str, Meta(extra={"form": forms.check_collector})]
 Network = Annotated[str, Meta(extra={"form": forms.check_network})]
 Token = Annotated[Secret, Meta(extra={"form": forms.check_token})]
 Syslog = Annotated[str, Meta(extra={"form": forms.check_syslog})]
@@ -228,7 +229,7 @@ class WebhookSettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 class TelemetrySettings(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     otlp_endpoint: Annotated[
-        Webhook | None,
+        Collector | None,
         Meta(
             description="Base URL of a collector of traces, OTLP over HTTP. Without it, what the environment"
             " variable OTEL_EXPORTER_OTLP_ENDPOINT says; without either, nothing is traced."

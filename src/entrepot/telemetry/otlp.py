@@ -7,6 +7,7 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib.metadata import version
+from urllib.parse import urlsplit
 
 import msgspec
 
@@ -50,6 +51,7 @@ class SpanExporter:
 
     def __init__(self, endpoint: str) -> None:
         self._poster = Poster(f"{endpoint.rstrip('/')}/v1/traces", {"Content-Type": "application/json"})
+        self._collector = urlsplit(endpoint).netloc.rpartition("@")[2]  # Without a password.
         self._frame = _frame()
         self._is_failing = False
         self._lines = LineWriter(self._post, "trace", batch_bytes=_BATCH_BYTES)
@@ -72,7 +74,8 @@ class SpanExporter:
             self._poster.post(head + b",".join(lines.splitlines()) + tail)
         except OSError as failure:
             if not self._is_failing:
-                log.warning("spans_not_sent", reason=failure.strerror or str(failure))
+                reason = failure.strerror or str(failure)
+                log.warning("spans_not_sent", collector=self._collector, reason=reason)
             self._is_failing = True
             raise
         if self._is_failing:

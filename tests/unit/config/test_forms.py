@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from entrepot.config.forms import (
+    check_collector,
     check_endpoint,
     check_host,
     check_pattern,
@@ -179,6 +180,14 @@ def test_a_syslog_collector_is_a_host_with_a_port_or_a_socket(text: str) -> None
 def test_what_is_no_syslog_collector_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="expected udp://HOST:PORT"):
         check_syslog(text, HERE)
+
+
+def test_a_collector_of_traces_has_no_user() -> None:
+    assert check_collector("http://collector.example:4318", HERE) == "http://collector.example:4318"
+    with pytest.raises(ValueError, match="expected a URL without user and password: none are sent"):
+        check_collector("http://me:hunter2@collector.example:4318", HERE)
+    with pytest.raises(ValueError, match="expected a URL such as http:"):
+        check_collector("collector.example:4318", HERE)
 
 
 def test_a_webhook_may_have_a_query_but_no_user() -> None:

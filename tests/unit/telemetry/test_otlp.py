@@ -76,10 +76,11 @@ def test_what_no_collector_takes_is_counted_and_the_log_says_so_once(
     collector: Collector, dropped: list[int]
 ) -> None:
     collector.status = 503
-    with capture_logs() as lines, exporting(collector.url, 1.0, 10):
+    place = collector.url.removeprefix("http://")
+    with capture_logs() as lines, exporting(f"http://me:hunter2@{place}", 1.0, 10):
         _request()
     assert sum(dropped) == 2
-    assert [line["event"] for line in lines] == ["spans_not_sent"]
+    assert [(line["event"], line["collector"]) for line in lines] == [("spans_not_sent", place)]
 
 
 def test_nothing_is_traced_after_the_end_nor_without_a_collector() -> None:
