@@ -6,7 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
@@ -23,8 +23,13 @@ __all__ = ["read_compose", "read_kubernetes", "read_list"]
 
 _STANDARD_INPUT = "-"
 
+if TYPE_CHECKING:
+    from yaml import SafeLoader as _Loader
+else:  # In C, where the library was built with that: a cluster's manifests are megabytes.
+    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
-class _Documents(yaml.SafeLoader):
+
+class _Documents(_Loader):
     """Takes a tag that it does not know for none: Compose's ``!reset``, and ``=`` in custom resources."""
 
 
