@@ -18,6 +18,7 @@ import yarl
 
 from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
+from entrepot.upstream.deadline import deadline
 from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.patience import Patience
 from entrepot.upstream.resolver import Resolver
@@ -68,7 +69,7 @@ class AiohttpTransport:
 
     async def _head(self, ask: Ask, host: str) -> aiohttp.ClientResponse:
         try:
-            async with asyncio.timeout(self._timeouts.response):
+            async with deadline(self._timeouts.response):
                 return await self._open_session().request(
                     ask.method,
                     yarl.URL(ask.url, encoded=True),
@@ -181,7 +182,7 @@ class _AiohttpResponse:
 
     async def _arrival(self) -> bytes:
         asked_at = monotonic()
-        async with asyncio.timeout(self._patience.left):
+        async with deadline(self._patience.left):
             chunk = await self._content.readany()
         self._patience.rewarded(len(chunk), monotonic() - asked_at)
         return chunk

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import Mapping
 
 from entrepot.errors import UpstreamDown, UpstreamTimeout
+from entrepot.upstream.deadline import deadline
 from entrepot.upstream.transport import Response
 
 __all__ = ["is_zipped", "read_start", "read_whole"]
@@ -44,7 +44,7 @@ async def read_start(response: Response) -> bytes:
 
 async def _read(response: Response, limit: int, what: str) -> bytes:
     try:
-        async with asyncio.timeout(_DEADLINE):
+        async with deadline(_DEADLINE):
             return await _until_beyond(response, limit)
     except TimeoutError as error:
         raise UpstreamTimeout(f"{what} did not arrive within {_DEADLINE:g} s") from error

@@ -9,6 +9,7 @@ import socket
 from time import monotonic
 
 from entrepot.errors import UpstreamDown
+from entrepot.upstream.deadline import deadline
 from entrepot.upstream.patience import Patience
 
 __all__ = ["SocketInflow"]
@@ -41,7 +42,7 @@ class SocketInflow:
         left = self._asked_at + self._patience.left - now
         if self._left and (left < 0 or not (self._holds_more() or self._has_more(0))):
             try:
-                async with asyncio.timeout(left):
+                async with deadline(left):
                     await self._readable()
             except TimeoutError as error:
                 raise self._patience.ended() from error
