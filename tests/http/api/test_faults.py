@@ -11,6 +11,7 @@ from tests.http.api.conftest import TOKEN, Office, problem
 
 from entrepot.http.api import forms
 from entrepot.http.api.faults import Fault, fault_in
+from entrepot.http.server.limits import Limits
 
 TOO_LONG = "x" * 5000
 METHODS = {"get", "post", "delete"}
@@ -161,6 +162,20 @@ async def test_a_body_that_is_nested_too_deeply_is_refused(office: Office, befor
     expected = "expected an object with repositories, and if wanted upstream, tags"
     assert fault["message"].startswith(expected)
     assert "nested too deeply" in fault["message"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "content", "status"),
+    [
+        ({}, b" " * (Limits().body_bytes + 4096), 413),
+        ({"Transfer-Encoding": "chunked"}, b"1\r\n{\r\nnonsense\r\n", 400),
+    ],
+)
+async def test_a_body_that_the_server_reads_no_further_is_the_clients_fault(
+    office: Office, headers: dict[str, str], content: bytes, status: int
+) -> None:
+    headers = {"Authorization": f"Bearer {TOKEN.reveal()}", "Content-Type": "application/json", **headers}
+    assert (await office.ask("/api/v1/purge", "POST", headers, content)).status == status
 
 
 async def test_what_is_not_there_is_told_with_what_is(office: Office) -> None:

@@ -6,7 +6,14 @@ import msgspec
 import pytest
 from tests.http.api.conftest import Office, problem
 
+from entrepot.http.api.warms import Order
+from entrepot.http.server.limits import Limits
 from entrepot.testing.registry_wire import Fault
+
+
+def test_the_longest_order_is_not_too_large_for_the_server() -> None:
+    order = Order(images=["x" * 240] * 10_000, platforms=["p" * 100] * 100)
+    assert len(msgspec.json.encode(order)) < Limits().body_bytes
 
 
 async def _end(office: Office, number: int) -> Any:

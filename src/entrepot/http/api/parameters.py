@@ -11,12 +11,13 @@ from typing import Any
 import msgspec
 from litestar import Litestar, Request
 from litestar.connection import ASGIConnection
-from litestar.exceptions import SerializationException, ValidationException
+from litestar.exceptions import InternalServerException, SerializationException, ValidationException
 from litestar.handlers import BaseRouteHandler
 from litestar.routes import HTTPRoute
 from msgspec import Struct, inspect, structs
 
 from entrepot.http.api.faults import Fault, bare, expected, fault_in
+from entrepot.http.server.asgi import ClientDisconnected
 
 __all__ = ["Malformed", "OnlyKnownParameters", "faults_of", "keep_body"]
 
@@ -65,9 +66,15 @@ class Malformed(ValidationException):
 
 
 async def keep_body(request: Request[Any, Any, Any]) -> None:
-    """Keep a body that is asked for, before the handler has it, for ``faults_of``."""
+    """Keep a body that is asked for, before the handler has it, for ``faults_of``.
+
+    Raises ``ClientDisconnected`` where the body does not come to its end.
+    """
     if _BODY in request.scope["route_handler"].parsed_fn_signature.parameters:
-        request.state.body = await request.body()
+        try:
+            request.state.body = await request.body()
+        except InternalServerException as error:  # Its client is gone, or the server reads no more.
+            raise ClientDisconnected("there is no more of the body") from error
         try:
             await request.json()  # Which is kept for the handler.
         except SerializationException:

@@ -25,6 +25,7 @@ from entrepot.errors import (
 from entrepot.http.api.faults import Fault
 from entrepot.http.api.parameters import Malformed, faults_of
 from entrepot.http.api.prefix import PREFIX
+from entrepot.http.server.asgi import ClientDisconnected
 from entrepot.telemetry.log import log
 
 __all__ = ["EXCEPTION_HANDLERS", "FAILURES", "Problem", "problems"]
@@ -127,6 +128,11 @@ def _reply_error(request: Request[Any, Any, Any], error: Exception) -> Response[
     )
 
 
+def _say_nothing(_request: Request[Any, Any, Any], gone: ClientDisconnected) -> Response[Problem]:
+    """Leave it to the server, which knows whether there is anybody to tell, and what."""
+    raise gone
+
+
 def _detail(request: Request[Any, Any, Any], status: HTTPStatus) -> str | None:
     """Say what the framework does not, where it knows no such path or no such method of it."""
     match status:
@@ -150,5 +156,6 @@ def _reply(problem: Problem, headers: dict[str, str]) -> Response[Problem]:
 EXCEPTION_HANDLERS: dict[int | type[Exception], Callable[[Request[Any, Any, Any], Any], Response[Any]]] = {
     EntrepotError: _reply_failure,
     HTTPException: _reply_refusal,
+    ClientDisconnected: _say_nothing,
     Exception: _reply_error,
 }

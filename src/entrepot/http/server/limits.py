@@ -33,7 +33,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     target_bytes: int = 8 << 10
     """Path and query; more is a 414."""
 
-    body_bytes: int = 1 << 20
+    body_bytes: int = 4 << 20
     """Most that a request's body may hold for the application to read, framing included; more is a 413."""
 
     drain_bytes: int = 64 << 10
