@@ -42,7 +42,8 @@ class Warm(Struct, kw_only=True):
 
     ``failures`` tells why images are not here, or why it is not known which are wanted; of one that
     has ended, the first thousand.  ``done`` names those that are here, while it runs.  ``unsigned``
-    counts those that are not wanted for the lack of a signature.
+    counts those that are not wanted for the lack of a signature.  ``size`` and ``here`` are bytes of blobs
+    at its end: all, as far as manifests were read, and those that were here.
     """
 
     number: int
@@ -57,6 +58,7 @@ class Warm(Struct, kw_only=True):
     failed: int = 0
     unsigned: int = 0
     size: int = 0
+    here: int = 0
     failures: dict[str, str] = msgspec.field(default_factory=dict)
     done: set[str] = msgspec.field(default_factory=set)
 
@@ -277,9 +279,14 @@ class Warms:
     def _end(self, run: _Run, state: WarmState) -> None:
         """Note how a warm has ended, once."""
         warm = run.warm
-        if self._runs.pop(warm.number, None) is None:
+        progress = self.progress(warm)
+        if progress is None:
             return
-        warm.state, warm.ended_at, warm.size = state, self._clock.now(), run.tally.done
+        del self._runs[warm.number]
+        warm.state, warm.ended_at = state, self._clock.now()
+        warm.here = progress.done
+        # What was tried twice is counted twice: where all is here, that is all there is.
+        warm.size = warm.here if state is WarmState.DONE else progress.size
         warm.done.clear()
         failures = list(warm.failures.items())
         warm.failures = dict(failures[:_MOST_FAILURES])
@@ -297,7 +304,7 @@ class Warms:
             warmed=warm.warmed,
             failed=warm.failed,
             unsigned=warm.unsigned,
-            bytes=warm.size,
+            bytes=warm.here,
             seconds=round(warm.ended_at - warm.begun_at, 3),
             failures=dict(failures[:_MOST_LOGGED]),
         )

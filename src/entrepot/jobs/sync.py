@@ -127,7 +127,7 @@ class Syncs:
 
 
 def _report(warm: Warm) -> Report:
-    counts = {"images": warm.images, "warmed": warm.warmed, "failed": warm.failed, "bytes": warm.size}
+    counts = {"images": warm.images, "warmed": warm.warmed, "failed": warm.failed, "bytes": warm.here}
     failures = {
         WarmState.FAILED: f"some of it failed: see warm {warm.number}",
         WarmState.CANCELLED: "it was cancelled",

@@ -103,6 +103,16 @@ async def test_a_warm_can_be_cancelled_and_stays_listed(office: Office) -> None:
     await office.call(f"/warms/{second['id']}", "DELETE")
 
 
+async def test_a_warm_that_ended_early_tells_how_far_it_was(office: Office) -> None:
+    image = office.registry.content.add_image("library/app", "1", layers=[b"layer", bytes(2_000_000)])
+    office.registry.misbehave("blob", Fault(hang_before_head=True), containing=str(image.layers[1]))
+    here = f"/warms/{(await _order(office, 'app:1'))['id']}"
+    await office.get_when(here, lambda warm: warm["done"])
+    await office.call(here, "DELETE")
+    warm = await office.get(here)
+    assert (warm["size"], 0 < warm["done"] < 100) == (2_000_000 + len(b"layer") + len(b"{}"), True)
+
+
 async def test_what_is_done_leaves_a_line_in_the_audit_log(office: Office) -> None:
     ordered = await _order(office, "app:1")
     await office.call(f"/warms/{ordered['id']}", "DELETE")

@@ -167,7 +167,7 @@ def _find(number: int, parts: Parts) -> engine.Warm:
 
 
 def _show(warm: engine.Warm, parts: Parts, kind: type[W], **details: Any) -> W:
-    progress = parts.warms.progress(warm) or WarmProgress(warm.size, warm.size, [], 0.0)
+    progress = parts.warms.progress(warm) or WarmProgress(warm.size, warm.here, [], 0.0)
     return kind(
         id=warm.number,
         origin=warm.origin,
