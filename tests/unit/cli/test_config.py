@@ -27,6 +27,28 @@ def test_check_tells_what_would_be_served(tmp_path: Path) -> None:
     ]
 
 
+def test_check_tells_scripts_what_would_be_served(tmp_path: Path) -> None:
+    file = tmp_path / "entrepot.yaml"
+    file.write_text("listen: :7\nupstreams: {quay.io: , ghcr.io: , mirror: {endpoints: ['http://m']}}\n")
+    told = json.loads(run("check", "--json", "--config", str(file)).stdout)
+    (finding,) = told.pop("warnings")
+    assert told == {
+        "file": str(file),
+        "listen": ":7",
+        "data": None,
+        "default_upstream": "quay.io",
+        "upstreams": ["quay.io", "ghcr.io", "mirror"],
+    }
+    assert (finding["verdict"], "mirror" in finding["found"]) == ("warning", True)
+
+
+def test_what_is_in_force_is_shown_as_json_too() -> None:
+    environ = {"ENTREPOT_ADMIN__TOKEN": "cannot be guessed by anybody"}
+    assert json.loads(run("show", "--json", **environ).stdout) == yaml.safe_load(
+        run("show", **environ).stdout
+    )
+
+
 def test_check_tells_every_problem_and_exits_with_2(tmp_path: Path) -> None:
     file = tmp_path / "entrepot.yaml"
     file.write_text("listn: :7\ncache: {max_size: lots}\n")
