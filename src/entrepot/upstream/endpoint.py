@@ -78,8 +78,8 @@ class Endpoint:
         self.host = parts.netloc.rpartition("@")[2]
         self.origin = origin_of(url)
         self._connections = ConnectionQueue(self.host, max_connections)
-        # Downloads last; an eighth of the connections is left to what is answered at once.
-        self._downloads = ConnectionQueue(self.host, max_connections - max_connections // 8)
+        # Downloads last; an eighth of the connections, rounded, is left to what is answered at once.
+        self._downloads = ConnectionQueue(self.host, max_connections - (max_connections + 4) // 8)
         self._asked_at: list[float] = []
         self._root = f"{parts.scheme}://{self.host}/v2/"
         self._prefix = path.removeprefix("v2").lstrip("/") if f"{path}/".startswith("v2/") else path

@@ -102,18 +102,19 @@ async def test_a_registry_sees_no_more_connections_than_are_allowed(
     assert (registry.count("blob"), registry.most_running_answers) == (12, 3)
 
 
+@pytest.mark.parametrize(("max_connections", "at_once"), [(4, 3), (8, 7), (12, 10)])
 async def test_downloads_leave_an_eighth_of_the_connections_to_quick_answers(
-    registry: FakeRegistry, connect: Callable[..., RegistryUpstream]
+    registry: FakeRegistry, connect: Callable[..., RegistryUpstream], max_connections: int, at_once: int
 ) -> None:
     image = registry.content.add_image("app", "1")
-    upstream = connect(registry.url, max_connections=8)
+    upstream = connect(registry.url, max_connections=max_connections)
     async with AsyncExitStack() as downloads:
-        for _ in range(7):
+        for _ in range(at_once):
             await downloads.enter_async_context(upstream.open_blob("app", image.config))
-        eighth = asyncio.create_task(downloads.enter_async_context(upstream.open_blob("app", image.config)))
+        waiting = asyncio.create_task(downloads.enter_async_context(upstream.open_blob("app", image.config)))
         await asyncio.sleep(0)
         async with asyncio.timeout(PATIENCE):
             assert await upstream.tags("app") == ["1"]
-        assert registry.count("blob") == 7
-        eighth.cancel()
-        await asyncio.wait([eighth])
+        assert registry.count("blob") == at_once
+        waiting.cancel()
+        await asyncio.wait([waiting])
