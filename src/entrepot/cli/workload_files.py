@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 import yaml
+from yaml.composer import Composer
 
 from entrepot.policy.workloads import (
     UnsetVariable,
@@ -25,8 +26,15 @@ _STANDARD_INPUT = "-"
 
 if TYPE_CHECKING:
     from yaml import SafeLoader as _Loader
-else:  # In C, where the library was built with that: a cluster's manifests are megabytes.
-    _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+else:  # Scans in C, where the library was built with that: a cluster's manifests are megabytes.
+    _Scanner = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+    class _Loader(Composer, _Scanner):
+        """Composes in Python: in C that has no limit, and deep nesting would end the process."""
+
+        def __init__(self, text: str) -> None:
+            _Scanner.__init__(self, text)
+            Composer.__init__(self)
 
 
 class _Documents(_Loader):
