@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from sqlalchemy import URL, Connection, Engine, Executable, Select, create_engine, event
-from sqlalchemy.pool import NullPool
+from sqlalchemy.pool import NullPool, PoolProxiedConnection
 
 from entrepot.errors import MetadataFailed
 from entrepot.metadata.failures import FOREIGN_FAILURES, MetadataDamaged, translate, translated
@@ -165,7 +165,8 @@ class Database:
 
         Tell whether that was so.  Until it is done, look-ups and changes fail.
         """
-        if self._is_visit or not (self._damaged or _is_gone(self._path)):
+        self._damaged = self._damaged or _is_gone(self._path)  # Until a whole new one is there.
+        if self._is_visit or not self._damaged:
             return False
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
@@ -215,8 +216,15 @@ class Database:
         driver: Any = self._reading.driver_connection
         self._look_up = driver.execute
 
+    def _connect_again(self) -> PoolProxiedConnection:
+        """Connect to look at it; that must not make an empty file in the place of one that is gone."""
+        if _is_gone(self._path):
+            self._damaged = True
+            raise MetadataFailed(f"{self._path} is gone: a new one is begun within seconds")
+        return self._engine.raw_connection()
+
     def _check(self) -> None:
-        connection = self._engine.raw_connection()
+        connection = self._connect_again()
         driver: Any = connection.driver_connection
         self._checking = driver
         try:
@@ -299,7 +307,7 @@ class Database:
     def _survey(self, text: str, parameters: Mapping[str, str | int]) -> list[tuple[Any, ...]]:
         """Work on a connection of its own: surveys are made for people, who are few and patient."""
         try:
-            with closing(self._engine.raw_connection()) as connection:
+            with closing(self._connect_again()) as connection:
                 driver: Any = connection.driver_connection
                 rows: list[tuple[Any, ...]] = driver.execute(text, parameters).fetchall()
         except FOREIGN_FAILURES as failure:

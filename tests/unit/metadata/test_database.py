@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import signal
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable
@@ -296,6 +297,35 @@ async def test_a_file_that_somebody_removes_is_begun_anew(tmp_path: Path, what: 
     opened = SqlMetadata.open(folder / "entrepot.db")
     assert opened.tag(ALPINE, "3") is not None
     await opened.close()
+
+
+async def test_who_looks_at_a_file_that_is_gone_makes_no_empty_one(path: Path) -> None:
+    metadata = SqlMetadata.open(path)
+    path.unlink()
+    with pytest.raises(MetadataFailed, match="is gone"):
+        await metadata._database.survey(_HELD)
+    with pytest.raises(MetadataFailed, match="is gone"):
+        await metadata.check()
+    assert await metadata.renew() is True
+    assert await metadata._database.survey(_HELD) == []
+    await metadata.close()
+
+
+async def test_a_new_file_that_could_only_be_begun_is_begun_again(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise sqlite3.OperationalError("no room")
+
+    metadata = SqlMetadata.open(path)
+    path.unlink()
+    with monkeypatch.context() as patched:
+        patched.setattr(database_module, "bring_up_to_date", fail)
+        with pytest.raises(MetadataFailed, match="no room"):
+            await metadata.renew()
+    assert await metadata.renew() is True
+    await metadata.record_tag(ALPINE, "3", DIGEST, 1.0)
+    await metadata.close()
 
 
 async def test_closing_does_not_wait_for_a_check(path: Path) -> None:
