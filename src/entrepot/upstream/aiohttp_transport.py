@@ -19,6 +19,7 @@ import yarl
 from entrepot.config.schema import UpstreamSettings
 from entrepot.errors import UpstreamDown, UpstreamTimeout
 from entrepot.upstream.deadline import deadline
+from entrepot.upstream.endpoint import host_of
 from entrepot.upstream.inflow import SocketInflow
 from entrepot.upstream.patience import Patience
 from entrepot.upstream.resolver import Resolver
@@ -53,7 +54,7 @@ class AiohttpTransport:
 
     @asynccontextmanager
     async def request(self, ask: Ask) -> AsyncIterator[Response]:
-        host = urlsplit(ask.url).netloc
+        host = host_of(ask.url)
         with _translated(host):
             response = await self._head(ask, host)
         answer = _AiohttpResponse(response, host, self._timeouts.read, may_divert=not self._is_wrapped)
@@ -239,7 +240,7 @@ def _translated(host: str) -> Iterator[None]:
 
 def _unresolved(host: str, name: str) -> str:
     """Tell the name of a proxy from that of the upstream."""
-    if name == urlsplit(f"//{host}").hostname:
+    if name.lower() == urlsplit(f"//{host}").hostname:
         return f"the name of {host} does not resolve; check its spelling and the DNS"
     told = f"the name of the proxy on the way to {host} does not resolve"
     return f"{told}; check the proxy setting of this upstream, and the DNS"

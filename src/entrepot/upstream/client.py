@@ -10,7 +10,6 @@ from contextlib import (
     ExitStack,
     asynccontextmanager,
 )
-from urllib.parse import urlsplit
 
 from msgspec import Struct, field
 
@@ -20,7 +19,7 @@ from entrepot.telemetry.trace import Kind, Span, trace
 from entrepot.upstream.answers import Failed, failure, rate_limit
 from entrepot.upstream.authorizer import Authorizer
 from entrepot.upstream.bodies import read_start
-from entrepot.upstream.endpoint import Endpoint, origin_of
+from entrepot.upstream.endpoint import Endpoint, host_of, origin_of
 from entrepot.upstream.observer import Observer
 from entrepot.upstream.redirects import followed
 from entrepot.upstream.standing import Standing
@@ -99,7 +98,7 @@ class Client:
                     return
                 is_own = origin_of(url) == endpoint.origin
                 if response.status != 401 or not is_own or not may_be_challenged:
-                    failed = await self._failure(response, wish, urlsplit(url).netloc, is_own=is_own)
+                    failed = await self._failure(response, wish, host_of(url), is_own=is_own)
                     refused = authorization if is_own and response.status == 401 else None
                     self._authorizer.refused(endpoint, refused, failed)
                     raise failed

@@ -14,7 +14,7 @@ from entrepot.policy import breaker
 from entrepot.policy.breaker import FailureKind, Health
 from entrepot.ports.clock import Clock
 
-__all__ = ["Busy", "ConnectionQueue", "Endpoint", "Origin", "origin_of"]
+__all__ = ["Busy", "ConnectionQueue", "Endpoint", "Origin", "host_of", "origin_of"]
 
 Origin = tuple[str, str, int | None]
 
@@ -75,7 +75,7 @@ class Endpoint:
             raise SettingsInvalid(f"endpoint {url}: expected an http:// or https:// URL")
         path = parts.path.strip("/")
         self.url = url
-        self.host = parts.netloc.rpartition("@")[2]
+        self.host = host_of(url)
         self.origin = origin_of(url)
         self._connections = ConnectionQueue(self.host, max_connections)
         # Downloads last; an eighth of the connections, rounded, is left to what is answered at once.
@@ -207,6 +207,11 @@ class Endpoint:
         if not self._is_known_down and self.health is Health.DOWN:
             self._is_known_down = True
             self.changed(reason)
+
+
+def host_of(url: str) -> str:
+    """Return the host, with its port where one is told, and without a user and a password: it is shown."""
+    return urlsplit(url).netloc.rpartition("@")[2]
 
 
 def origin_of(url: str) -> Origin:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urljoin
 
 from entrepot.errors import UpstreamDown, UpstreamLoops
 from entrepot.upstream.bodies import read_start
-from entrepot.upstream.endpoint import origin_of
+from entrepot.upstream.endpoint import host_of, origin_of
 from entrepot.upstream.transport import Ask, Response, Transport
 
 __all__ = ["followed"]
@@ -48,5 +48,6 @@ def _target(url: str, location: str) -> str:
         target = location
     is_plain = target.isascii() and target.isprintable() and " " not in target
     if not location or not is_plain or origin[0] not in ("http", "https") or not origin[1]:
-        raise UpstreamDown(f"{urlsplit(url).netloc} redirects to nowhere: {location[:100]!r}")
+        unsigned = location.partition("?")[0][:100]
+        raise UpstreamDown(f"{host_of(url)} redirects to nowhere: {unsigned!r}")
     return target

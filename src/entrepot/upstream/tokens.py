@@ -14,7 +14,7 @@ from entrepot.ports.clock import Clock
 from entrepot.upstream.answers import retry_after
 from entrepot.upstream.bodies import read_start, read_whole
 from entrepot.upstream.credentials import Credential
-from entrepot.upstream.endpoint import origin_of
+from entrepot.upstream.endpoint import host_of, origin_of
 from entrepot.upstream.redirects import followed
 from entrepot.upstream.transport import Ask, Response, Transport
 
@@ -37,7 +37,7 @@ class TokenWish(Struct, frozen=True):
 
     @property
     def host(self) -> str:
-        return urlsplit(self.realm).netloc
+        return host_of(self.realm)
 
 
 class _Token(Struct, frozen=True):
@@ -142,8 +142,8 @@ def _ask(wish: TokenWish, url: str) -> Ask:
     if wish.credential is None:
         return Ask("GET", url, {})
     if origin_of(url) != origin_of(wish.realm):
-        place = urlsplit(url).netloc
-        raise UpstreamDown(f"the token service {wish.host} redirects to {place}, where no credential is sent")
+        place = f"{host_of(url)}, where no credential is sent"
+        raise UpstreamDown(f"the token service {wish.host} redirects to {place}")
     return Ask("GET", url, {"Authorization": wish.credential.basic()})
 
 

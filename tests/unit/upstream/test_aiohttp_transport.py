@@ -138,6 +138,7 @@ async def test_proxies_of_the_environment_are_not_used(
     ("url", "settings", "message"),
     [
         ("http://registry.invalid", {}, "does not resolve"),
+        ("http://Registry.invalid:80", {}, "the name of Registry.invalid:80 does not resolve"),
         ("http://127.0.0.1:1", {}, "accepts no connections: Connection refused; check that it runs"),
         (
             "http://registry.invalid",

@@ -279,6 +279,24 @@ async def test_a_redirect_that_fails_is_not_taken_for_a_missing_blob(
             await _download(upstream, digest)
 
 
+@pytest.mark.parametrize(
+    ("location", "told"),
+    [
+        ("http://me:hunter2@127.0.0.1:1/blob?signature=hunter2", r"^127\.0\.0\.1:1 accepts no connections"),
+        ("http://me:hunter2@{elsewhere}/nothing", r"the redirect to localhost:\d+ was answered"),
+        ("ftp://cdn.test/blob?signature=hunter2", "redirects to nowhere: 'ftp://cdn.test/blob'"),
+    ],
+)
+async def test_a_redirect_that_fails_is_told_without_what_is_secret_in_it(
+    upstream: RegistryUpstream, registry: FakeRegistry, digest: Digest, location: str, told: str
+) -> None:
+    moved = location.format(elsewhere=f"localhost:{registry.port}")
+    registry.misbehave("blob", Fault(status=307, headers={"Location": moved}))
+    with pytest.raises(UpstreamDown, match=told) as failed:
+        await _download(upstream, digest)
+    assert "hunter2" not in str(failed.value)
+
+
 async def test_a_signature_for_get_alone_is_worked_round(
     upstream: RegistryUpstream, registry: FakeRegistry, digest: Digest
 ) -> None:
