@@ -9,6 +9,7 @@ import traceback
 import pytest
 from tests.engine.conftest import LATEST, NEW, OLD, Desk
 
+from entrepot.engine import manifests as manifests_module
 from entrepot.engine.revalidation import Cache
 from entrepot.errors import ManifestNotHere, RateLimited, Refused, UnknownUpstream, UpstreamDown
 from entrepot.oci.digest import Digest
@@ -73,6 +74,23 @@ async def test_what_is_at_hand_when_the_index_loses_all_it_knew_is_recorded_agai
     assert await desk.pull(digest) == (OLD, Cache.HIT)
     desk.clock.advance(20)
     assert await desk.pull() == (OLD, Cache.REVALIDATED)
+
+
+async def test_all_that_is_at_hand_is_recorded_again_though_that_fails_at_first(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More may be at hand than is noted otherwise."""
+    monkeypatch.setattr(manifests_module, "_MOST_UNRECORDED", 1)
+    digest = desk.publish(OLD)
+    await desk.pull()
+    await desk.lose_metadata()
+    desk.manifests.note_loss()
+    desk.may_write(allowed=False)
+    await desk.manifests.record_again()
+    desk.may_write(allowed=True)
+    await desk.manifests.record_again()
+    assert desk.metadata.manifest(DEMO, digest) is not None
+    assert desk.metadata.tag(DEMO, "latest") is not None
 
 
 async def test_outside_its_window_a_tag_costs_one_head(desk: Desk) -> None:

@@ -255,7 +255,7 @@ class Manifests:
         try:
             await recording
         except MetadataFailed as failure:
-            while len(self._unrecorded) >= _MOST_UNRECORDED:
+            if not is_told and len(self._unrecorded) >= _MOST_UNRECORDED:
                 del self._unrecorded[next(iter(self._unrecorded))]
             self._unrecorded[repository, reference] = None
             if not is_told:
