@@ -68,6 +68,19 @@ async def test_names_that_nobody_answers_for_hold_up_no_other_upstream(
         assert await asyncio.to_thread(lambda: "other work") == "other work"
 
 
+async def test_an_upstream_looks_up_names_in_threads_of_their_own(
+    names: Names, connect: Callable[..., RegistryUpstream]
+) -> None:
+    asking = asyncio.create_task(connect("http://some.silent.test").get_manifest("app", Tag("1")))
+    try:
+        await until(lambda: bool(names.waiting), "it waits for the name")
+        assert names.waiting[0].name == "look up some.silent.test"
+    finally:
+        names.answer()
+        asking.cancel()
+        await asyncio.wait([asking])
+
+
 async def test_the_end_of_the_process_waits_for_no_name(names: Names) -> None:
     async with _waiting_for_names(names):
         assert all(thread.daemon for thread in names.waiting)
