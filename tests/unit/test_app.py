@@ -22,11 +22,14 @@ from entrepot.errors import EntrepotError, MetadataFailed, SettingsInvalid
 from entrepot.metadata import database, schema
 from entrepot.metadata.sql import SqlMetadata
 from entrepot.oci.digest import Digest
+from entrepot.oci.reference import Repository, Tag
 from entrepot.storage.layout import blob_path
 from entrepot.testing.exchange import ask
+from entrepot.testing.fake_registry import FakeRegistry
 from entrepot.testing.waiting import PATIENCE
 
 DIGEST = Digest.of(b"blob")
+DEMO = Repository("docker.io", "library/demo")
 
 
 @pytest.fixture
@@ -87,6 +90,28 @@ async def test_a_blob_that_cannot_be_recorded_is_stored_all_the_same(
     assert [line["event"] for line in lines] == ["blob_not_recorded"]
     with pytest.raises(MetadataFailed):
         await application.stop()
+
+
+@pytest.mark.parametrize("jobs", [("mend-database", "flush-uses"), ("mend-database",)])
+async def test_what_is_at_hand_is_in_the_database_that_takes_the_place_of_one_that_is_gone(
+    settings: Settings, tmp_path: Path, jobs: Sequence[str]
+) -> None:
+    """It is recorded by a job, and at the latest at the end."""
+    async with FakeRegistry() as registry:
+        image = registry.content.add_image("library/demo", "1")
+        upstreams = {"docker.io": UpstreamSettings(endpoints=(registry.url,))}
+        application = Application(msgspec.structs.replace(settings, upstreams=upstreams), tmp_path)
+        await application._manifests.pull(DEMO, Tag("1"))
+        (tmp_path / "entrepot.db").unlink()
+        for job in jobs:
+            assert not (await application._jobs.start(job, PATIENCE)).is_running
+        is_recorded = application._metadata.manifest(DEMO, image.digest) is not None
+        assert is_recorded == ("flush-uses" in jobs)
+        await application.stop()
+    opened = SqlMetadata.open(tmp_path / "entrepot.db")
+    assert opened.manifest(DEMO, image.digest) is not None
+    assert opened.tag(DEMO, "1") is not None
+    await opened.close()
 
 
 def _certify(settings: TlsSettings, name: str, *passphrase: str) -> None:
