@@ -149,11 +149,11 @@ class ApiClient:
             raise ApiFailed(f"{self.url} {reason}") from error
 
     def _doubt(self, error: Exception) -> str:
-        """Tell TLS that is spoken on one side alone from a cache that is not there."""
+        """Tell TLS that is spoken on one side alone from a cache that is not there, or has just ended."""
         if isinstance(error, ssl.SSLError):
             return "does it speak http:// there, without TLS?"
         if isinstance(error, BadStatusLine) and self._url.scheme == "http":
-            return "does it speak https:// there?"
+            return "was it stopped meanwhile, or does it speak https:// there?"
         return "does the cache run there?"
 
     def _connection(self) -> HTTPConnection:

@@ -159,7 +159,7 @@ def test_a_file_that_holds_no_token_is_named(tmp_path: Path) -> None:
     ("scheme", "answer", "doubt"),
     [
         ("https", b"HTTP/1.1 400 Bad Request\r\n\r\n", "does it speak http:// there, without TLS?"),
-        ("http", b"", "does it speak https:// there?"),
+        ("http", b"", "was it stopped meanwhile, or does it speak https:// there?"),
     ],
 )
 def test_tls_that_is_spoken_on_one_side_alone_is_told(scheme: str, answer: bytes, doubt: str) -> None:
