@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
 import signal
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from functools import partial
@@ -26,8 +26,6 @@ from entrepot.telemetry.otlp import exporting
 
 __all__ = ["serve"]
 
-_STANDARD_ERROR = 2
-
 
 def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     """Run the cache until SIGTERM or SIGINT; return the exit status.
@@ -35,12 +33,11 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
     ``reload`` reads the settings anew, at SIGHUP.  Raises ``EntrepotError`` where the data
     folder cannot be used, or nobody can be listened to.
     """
-    _occupy_standard_streams()
-    lines = LineWriter(partial(write_whole, _STANDARD_ERROR), "log")
+    lines = LineWriter(partial(write_whole, sys.stderr.fileno()), "log")
     telemetry = settings.telemetry
     traced = exporting(telemetry.otlp_endpoint, telemetry.trace_share / 100, telemetry.trace_hits)
     with closing(lines), traced:
-        events, coloured = Events(), os.isatty(_STANDARD_ERROR)
+        events, coloured = Events(), sys.stderr.isatty()
         configure_log(settings.log.level, settings.log.format, lines, events, coloured=coloured)
         raise_descriptor_limit()
         tune_memory()
@@ -50,13 +47,6 @@ def serve(settings: Settings, reload: Callable[[], Settings]) -> int:
             return uvloop.run(_run(settings, reload, folder, lines, events))
         finally:
             lock.release()
-
-
-def _occupy_standard_streams() -> None:
-    """Open those that are closed: no file of the cache is to get their numbers, and what is printed."""
-    while (fd := os.open(os.devnull, os.O_RDWR)) <= _STANDARD_ERROR:
-        pass
-    os.close(fd)
 
 
 async def _run(

@@ -97,7 +97,10 @@ class _Misconfigured(_Failed):
 
 
 def _open_closed_streams() -> None:
-    """Read nothing and print to nobody where standard streams are closed, for which Python has ``None``."""
+    """Read nothing and print to nobody where standard streams are closed, for which Python has ``None``.
+
+    No file of the cache may get their numbers, and what is printed.
+    """
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(os.open(os.devnull, os.O_RDWR), mode))
