@@ -4,6 +4,7 @@ import asyncio
 import re
 import ssl
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,19 @@ from entrepot.upstream.tls import distrust
 
 Connect = Callable[..., RegistryUpstream]
 TAG = Tag("1")
+
+
+@asynccontextmanager
+async def _answering(content: bytes) -> AsyncIterator[str]:
+    """Send the same to all who ask; yield host and port."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(content)
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
+        yield f"127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
 @pytest.fixture(scope="module")
@@ -163,13 +177,9 @@ async def test_what_cannot_be_reached_is_down_and_told_why(
 async def test_a_proxy_that_wants_another_password_is_told_without_showing_it(
     connect: Connect, scheme: str
 ) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        proxy = f"http://me:hunter2@127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    refusal = b"HTTP/1.1 407 Proxy Authentication Required\r\nContent-Length: 0\r\n\r\n"
+    async with _answering(refusal) as address:
+        proxy = f"http://me:hunter2@{address}"
         with pytest.raises(UpstreamDown) as failed:
             await connect(f"{scheme}://registry.test", proxy=proxy).tags("app")
     assert re.search("answer 407; .*the proxy setting of this upstream", str(failed.value))
@@ -177,15 +187,9 @@ async def test_a_proxy_that_wants_another_password_is_told_without_showing_it(
 
 
 async def test_what_is_no_http_is_told_without_the_url(connect: Connect) -> None:
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        await reader.readuntil(b"\r\n\r\n")
-        writer.write(b"220 mail.test ESMTP\r\n\r\n")
-        writer.close()
-
-    async with await asyncio.start_server(answer, "127.0.0.1", 0) as server:
-        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+    async with _answering(b"220 mail.test ESMTP\r\n\r\n") as address:
         with pytest.raises(UpstreamDown, match="does not speak proper HTTP: ") as failed:
-            await connect(url).tags("app")
+            await connect(f"http://{address}").tags("app")
     assert "http://" not in str(failed.value)
 
 
